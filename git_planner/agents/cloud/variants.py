@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,9 @@ _MOST_SHOWN = 256 * 2**20
 _INDEX = ("variant_index", "variantIndex", "index", "id")
 _TASK = ("task_id", "id", "taskId")
 _STATUS = ("status", "state")
+_CHANGED = ("updated_at", "created_at", "updatedAt")
+# Tasks that are looked at for a prompt.
+_MOST_SEARCHED = 20
 
 
 class VariantsClient:
@@ -78,6 +82,27 @@ class VariantsClient:
         state, reported = source_state(_first(entry, _STATUS))
         return PollResult(state, reported, variants, notes=notes)
 
+    def find(self, prompt: str, since: float) -> list[str]:
+        """Return the ids of listed tasks with a prompt that have changed since a time.
+
+        Args:
+            prompt: the prompt that was sent.
+            since: seconds since the epoch; a task that names no time is left out.
+
+        Raises:
+            PlannerError: what `CloudCli.document` raises.
+        """
+        tasks = []
+        listed = self._cli.document("list", "--json")
+        recent = [entry for entry in _entries(listed, "tasks", "items") if _changed_at(entry) >= since]
+        for entry in recent[:_MOST_SEARCHED]:
+            with suppress(PlannerError):
+                task = check_task_id(_first(entry, _TASK))
+                shown = self._cli.document("show", task, "--json", "--all", limit=_MOST_SHOWN)
+                if isinstance(shown, dict) and str(shown.get("prompt", "")).strip() == prompt.strip():
+                    tasks.append(task)
+        return tasks
+
     def fetch(self, task: str, number: int) -> Payload:
         """Return patch, report and metadata of a variant.
 
@@ -113,6 +138,17 @@ class VariantsClient:
             with suppress(PlannerError):
                 self._shown(task)
         return self._entries.setdefault(task, {}).get(number, {})
+
+
+def _changed_at(entry: Mapping[str, Any]) -> float:
+    """Return when a task changed last, in seconds since the epoch; 0 if the service does not say so."""
+    value = _first(entry, _CHANGED)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    with suppress(ValueError):
+        when = datetime.fromisoformat(str(value))
+        return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+    return 0.0
 
 
 def _polled(document: Any) -> tuple[tuple[PolledVariant, ...], tuple[str, ...]]:

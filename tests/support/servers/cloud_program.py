@@ -3,10 +3,10 @@
 DIALECT is 'variants' (new, list, show, export, diff) or 'attempts' (exec, list, status, diff --attempt).
 
 TASKS.json: {"page": 20, "tasks": [{"id", "polls": ["pending", "ready"], "variants": [{"variant_index",
-"status", "diff", "report"}]}]}. The n-th poll (`list`, and `status` of a task that is not listed) shows the
-n-th word of "polls", the last one for ever. The words '!500', '!429', '!garbled', '!hang', '!denied' and
-'!gone' are faults of that call. Beside the file, '.calls' has a line for every call, and
-'.prompt' the last prompt.
+"status", "diff", "report"}], "prompt", "updated_at"}]}; the last two may be missing. The n-th poll (`list`,
+and `status` of a task that is not listed) shows the n-th word of "polls", the last one for ever. The words
+'!500', '!429', '!garbled', '!hang', '!denied' and '!gone' are faults of that call. Beside the file, '.calls'
+has a line for every call, and '.prompt' the last prompt.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ class Service:
         elif args[0] == "show":
             task = self.task(args[1])
             variants = [{key: value for key, value in v.items() if key != "report"} for v in task["variants"]]
-            print(json.dumps({"task_id": task["id"], "variants": variants}))
+            prompt = {"prompt": task["prompt"]} if "prompt" in task else {}
+            print(json.dumps({"task_id": task["id"], "variants": variants, **prompt}))
         elif args[0] == "export":
             self.export(int(args[2]), Path(args[4]), self.task(args[5]))
         else:
@@ -96,6 +97,7 @@ class Service:
         """Print a page of tasks."""
         entries = [
             {"id": task["id"], "status": self.word(task), "attempt_total": max(1, len(task["variants"]))}
+            | ({"updated_at": task["updated_at"]} if "updated_at" in task else {})
             for task in self.data["tasks"]
             if self.word(task) != "!gone"
         ]

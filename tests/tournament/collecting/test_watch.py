@@ -153,6 +153,40 @@ def test_a_prompt_is_never_sent_twice_unasked(lab: Lab) -> None:
     assert (other.status, json.loads(other.out)["code"]) == (3, "E_STAGE")
 
 
+LATER, EARLIER = "2100-01-01T00:00:00Z", "2000-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("tasks", "found"),
+    [
+        ([("task_1", "make it faster\n", LATER), ("task_2", "another", LATER)], "task_1"),
+        ([("task_1", "make it faster", LATER), ("task_2", "make it faster", LATER)], None),
+        ([("task_1", "make it faster", EARLIER)], None),
+        ([("task_1", "make it faster", None)], None),
+        ([], None),
+    ],
+)
+def test_a_task_that_was_sent_is_found_by_its_prompt(
+    lab: Lab, tasks: list[tuple[str, str, str | None]], found: str | None
+) -> None:
+    calls = serve(lab, ["ready"], [row(1)])
+    rows = [
+        {"id": name, "polls": ["ready"], "variants": [row(1)], "prompt": prompt}
+        | ({"updated_at": when} if when else {})
+        for name, prompt, when in tasks
+    ]
+    (lab.root / "tasks.json").write_text(json.dumps({"tasks": rows}))
+    cloud_run(lab, sent=True)
+    good = lab.env["CODEX_BIN"]
+    lab.env["CODEX_BIN"] = "sh -c 'case $2 in --help) echo export ;; *) exit 0 ;; esac' x"
+    assert lab.run("git-bo4", "watch").status == 4
+    lab.env["CODEX_BIN"] = good
+    ran = lab.run("git-bo4", "watch")
+    assert ran.status == (0 if found else 3), ran.err
+    assert view(lab).run.task_id == found
+    assert not any(line.startswith("new") for line in calls.read_text().splitlines())
+
+
 def test_a_login_that_is_missing_can_be_mended(lab: Lab) -> None:
     serve(lab, ["ready"], [row(1)])
     cloud_run(lab, sent=True)

@@ -19,14 +19,14 @@ from git_planner.config.policy_file import policy_at
 from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.tournament.collecting.watch_journal import WatchJournal
-from git_planner.flows.tournament.run_store import RunChange, RunStore, RunView
-from git_planner.flows.tournament.sources.contract import VariantSource
+from git_planner.flows.tournament.run_store import RunChange, RunStore, RunView, read_runs
+from git_planner.flows.tournament.sources.contract import TaskFinder, VariantSource
 from git_planner.flows.tournament.sources.open_source import CLOUD, open_source
 from git_planner.gitio.repository import Repository, make_shared
 from git_planner.progress import Progress, Step
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.refnames import short_name
-from git_planner.rules.timestamps import format_time
+from git_planner.rules.timestamps import format_time, seconds_between
 from git_planner.rules.tournament.event import EventDraft
 from git_planner.rules.tournament.polled_rows import (
     closed_rows,
@@ -39,6 +39,8 @@ from git_planner.rules.tournament.variant import Variant
 
 _FOLDER = "bo4"
 _SENDING, _JOURNALS, _REPORTED = "sending", "journals", "reported"
+# Seconds by which the service's clock may be behind.
+_CLOCKS_DIFFER = 300.0
 # Hosts whose journals a run remembers.
 _MOST_JOURNALS = 8
 _OF_EACH_POLL = ("WATCH_HEARTBEAT", "WATCH_NOT_FOUND", "WATCH_COMMAND_ERROR", "WATCH_PARSE_ERROR")
@@ -171,6 +173,11 @@ class _Polling:
             # An earlier process was killed before it could commit the answer.
             return self._began(check_task_id(answered))
         if stage is not None and stage.facts.get(_SENDING) and run.kind in CLOUD and not again:
+            sent = self._find(source, stage.at)
+            if sent is not None:
+                self._progress(f"the task '{sent}' of the service has this prompt")
+                self._journal.write_task(self._turn, sent)
+                return self._began(sent)
             raise PlannerError(
                 "E_STAGE",
                 f"the prompt of '{run.run}' may have been sent already: an earlier command ended meanwhile",
@@ -189,6 +196,15 @@ class _Polling:
             raise
         self._journal.write_task(self._turn, started)
         return self._began(started)
+
+    def _find(self, source: VariantSource, sent_at: str) -> str | None:
+        """Return the task that the prompt became, if the service shows exactly one that no run here has."""
+        if not isinstance(source, TaskFinder):
+            return None
+        since = seconds_between("1970-01-01T00:00:00Z", sent_at) - _CLOCKS_DIFFER
+        others = {turn.task for view in read_runs(self._store.repo) for turn in view.run.turns}
+        tasks = [task for task in source.find(self._view.prompt, since) if task not in others]
+        return tasks[0] if len(tasks) == 1 else None
 
     def _checked(self, task: str) -> str:
         """Return the id of a task that a person names.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from git_planner.rules.tournament.source import Payload, PollResult, TaskRequest
 
@@ -21,3 +21,11 @@ class VariantSource(Protocol):
 
     def fetch(self, task: str, number: int) -> Payload:
         """Return what a variant that is ready has become."""
+
+
+@runtime_checkable
+class TaskFinder(Protocol):
+    """A source whose tasks can be found by their prompt."""
+
+    def find(self, prompt: str, since: float) -> list[str]:
+        """Return the ids of tasks with a prompt that have changed since a time."""
