@@ -90,17 +90,16 @@ class VariantsClient:
             since: seconds since the epoch; a task that names no time is left out.
 
         Raises:
-            PlannerError: what `CloudCli.document` raises.
+            PlannerError: E_NAME; what `CloudCli.document` raises, since each task counts.
         """
         tasks = []
         listed = self._cli.document("list", "--json")
         recent = [entry for entry in _entries(listed, "tasks", "items") if _changed_at(entry) >= since]
         for entry in recent[:_MOST_SEARCHED]:
-            with suppress(PlannerError):
-                task = check_task_id(_first(entry, _TASK))
-                shown = self._cli.document("show", task, "--json", "--all", limit=_MOST_SHOWN)
-                if isinstance(shown, dict) and str(shown.get("prompt", "")).strip() == prompt.strip():
-                    tasks.append(task)
+            task = check_task_id(_first(entry, _TASK))
+            shown = self._cli.document("show", task, "--json", "--all", limit=_MOST_SHOWN)
+            if isinstance(shown, dict) and str(shown.get("prompt", "")).strip() == prompt.strip():
+                tasks.append(task)
         return tasks
 
     def fetch(self, task: str, number: int) -> Payload:

@@ -69,7 +69,7 @@ def merge_code(
 
 @dataclass(frozen=True, slots=True)
 class ReviewSource:
-    """What goes to a branch for review: a commit, its policy, and the names for errors.
+    """The commit that goes to a branch for review, its policy, and the names for errors.
 
     `name` is what the commit is called, `again` the command that starts anew from the base, `listing` a hint
     that shows where things stand, and `contained` the code of the error if the base has it already.

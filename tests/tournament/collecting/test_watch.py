@@ -157,7 +157,7 @@ LATER, EARLIER = "2100-01-01T00:00:00Z", "2000-01-01T00:00:00Z"
 
 
 @pytest.mark.parametrize(
-    ("tasks", "found"),
+    ("tasks", "expected"),
     [
         ([("task_1", "make it faster\n", LATER), ("task_2", "another", LATER)], "task_1"),
         ([("task_1", "make it faster", LATER), ("task_2", "make it faster", LATER)], None),
@@ -167,7 +167,7 @@ LATER, EARLIER = "2100-01-01T00:00:00Z", "2000-01-01T00:00:00Z"
     ],
 )
 def test_a_task_that_was_sent_is_found_by_its_prompt(
-    lab: Lab, tasks: list[tuple[str, str, str | None]], found: str | None
+    lab: Lab, tasks: list[tuple[str, str, str | None]], expected: str | None
 ) -> None:
     calls = serve(lab, ["ready"], [row(1)])
     rows = [
@@ -182,8 +182,8 @@ def test_a_task_that_was_sent_is_found_by_its_prompt(
     assert lab.run("git-bo4", "watch").status == 4
     lab.env["CODEX_BIN"] = good
     ran = lab.run("git-bo4", "watch")
-    assert ran.status == (0 if found else 3), ran.err
-    assert view(lab).run.task_id == found
+    assert ran.status == (0 if expected else 3), ran.err
+    assert view(lab).run.task_id == expected
     assert not any(line.startswith("new") for line in calls.read_text().splitlines())
 
 
