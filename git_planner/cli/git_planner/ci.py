@@ -66,7 +66,7 @@ def ci(
         if as_json:
             emit(printed.document())
         else:
-            click.echo(printed.files[0].text, nl=False)
+            say(printed.files[0].text.removesuffix("\n"))
         return DONE
     repo = open_repository()
     where = where or ci_files.guess_site(repo)

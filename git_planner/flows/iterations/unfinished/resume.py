@@ -91,7 +91,7 @@ def resume_iteration(
     end_attempt(repo, iteration, progress)
     state = iteration.state
     if state is not None and options.implementer == BY_HAND and iteration.phase == "planned":
-        return _take_commit(repo, iteration, state, progress)
+        return _take_commit(repo, iteration, state, options, progress)
     if state is None or iteration.phase == "recorded":
         return ResumeResult(
             iteration.number, iteration.branch, iteration.phase, _nothing_to_do(repo, iteration)
@@ -115,7 +115,11 @@ def resume_iteration(
 
 
 def _take_commit(
-    repo: Repository, iteration: Iteration, state: IterationState, progress: Progress
+    repo: Repository,
+    iteration: Iteration,
+    state: IterationState,
+    options: IterateOptions,
+    progress: Progress,
 ) -> ResumeResult:
     """Record what a person has committed on the iteration's branch.
 
@@ -140,7 +144,9 @@ def _take_commit(
     extra = record_extra(state)
     extra = {**extra, "agents": {**extra["agents"], "implementer": {"name": BY_HAND}}}
     with interruptible(state):
-        recorded = record_commit(repo, state.branch, plan=state.plan, progress=progress, extra=extra)
+        recorded = record_commit(
+            repo, state.branch, plan=state.plan, progress=progress, extra=extra, bench=options.bench
+        )
     return _recorded_result(iteration, "recorded the commit that was made by hand", recorded)
 
 
