@@ -17,6 +17,7 @@ from typing import Any
 
 from git_planner.errors import PlannerError
 from git_planner.gitio import remote
+from git_planner.gitio.fresh.quarantine import quarantine
 from git_planner.gitio.git import Git
 from git_planner.gitio.repository import Repository, open_repository
 from git_planner.owned_folder import owned_folder, temporary_folder
@@ -148,11 +149,15 @@ def bundle_result(copy: Repository, commits: Sequence[str], known: Sequence[str]
 def take_commit(repo: Repository, commit: object, bundle: object) -> str:
     """Store the objects of a bundle that a job returned, and return its commit; no ref is written.
 
+    No gc deletes them until a ref reaches the commit, or this process ends.
+
     Raises:
         PlannerError: E_REMOTE if the bundle cannot be read, or does not hold the commit.
     """
     try:
-        _unbundle(repo, base64.b64decode(str(bundle)))
+        with quarantine(repo.git, repo.common) as place:
+            _unbundle(repo, base64.b64decode(str(bundle)), place.env)
+            place.keep_packs([str(commit)])
     except (PlannerError, ValueError) as error:
         reason = error.message if isinstance(error, PlannerError) else str(error)
         raise PlannerError("E_REMOTE", f"the worker's bundle cannot be read: {reason}") from None
@@ -162,11 +167,11 @@ def take_commit(repo: Repository, commit: object, bundle: object) -> str:
     return name
 
 
-def _unbundle(repo: Repository, bundle: bytes) -> None:
+def _unbundle(repo: Repository, bundle: bytes, env: Mapping[str, str] | None = None) -> None:
     with temporary_folder() as folder:
         file = folder / "data.bundle"
         file.write_bytes(bundle)
-        repo.git.bytes("bundle", "unbundle", str(file))
+        repo.git.bytes("bundle", "unbundle", str(file), env=env)
 
 
 def copies_folder() -> Path:

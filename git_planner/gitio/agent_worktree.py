@@ -13,10 +13,10 @@ from pathlib import Path
 
 from git_planner.errors import PlannerError
 from git_planner.folders import make_readable, remove_folder
-from git_planner.gitio import fresh_objects
 from git_planner.gitio.content.inert_git import inert, with_filters
 from git_planner.gitio.content.read_content import read_content
 from git_planner.gitio.content.survey import Limits
+from git_planner.gitio.fresh import fresh_objects
 from git_planner.gitio.git import Git
 from git_planner.gitio.git_failure import GitResult, failure
 from git_planner.gitio.objects import commit_tree, splice

@@ -19,7 +19,7 @@ from typing import IO
 from git_planner.errors import PlannerError
 from git_planner.folders import make_folder
 from git_planner.gitio import history
-from git_planner.gitio.fresh_objects import restore_missing
+from git_planner.gitio.fresh.fresh_objects import restore_missing
 from git_planner.gitio.git import Git, read_objects
 from git_planner.gitio.objects import TreeEntry, parse_tree, splice_entries
 from git_planner.gitio.repository import Repository

@@ -146,6 +146,8 @@ class Git:
         self._cat_file: Conversation | None = None
         self._cat_file_lock = allocate_lock()
         self.object_format: str | None = None
+        # The common directory of the repository, if the one who made this object knew it.
+        self.common: Path | None = None
         # Who git takes for the committer, as `git var GIT_COMMITTER_IDENT` prints it.
         self.committer: str | None = None
         # Differences of two trees, which never change: see `history.changes`.

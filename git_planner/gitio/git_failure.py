@@ -161,3 +161,10 @@ def _is_full(cwd: Path) -> bool:
     except OSError:
         return False
     return free.f_bavail * free.f_frsize < 64 * 1024 or free.f_favail == 0 < free.f_files
+
+
+def missing_object(name: str) -> PlannerError:
+    """Return the error for an object that is needed and not there."""
+    return PlannerError(
+        "E_GIT", f"the object '{name}' is missing", hint="look for the damage with 'git fsck'"
+    )

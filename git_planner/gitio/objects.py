@@ -10,18 +10,16 @@ from functools import partial
 from typing import NamedTuple
 
 from git_planner.errors import PlannerError
-from git_planner.gitio.fresh_objects import (
-    MAX_BYTES,
+from git_planner.gitio.fresh.fresh_objects import (
     FreshObject,
-    digest,
     index_pack,
-    missing_object,
-    pack_of,
     remember,
     restore_missing,
 )
-from git_planner.gitio.git import TIMED_OUT, Batch, Git, read_objects
-from git_planner.gitio.git_failure import GitResult, failure, local_failure, unknown_identity
+from git_planner.gitio.fresh.pack import digest, pack_of
+from git_planner.gitio.git import TIMED_OUT, Batch, Git
+from git_planner.gitio.git_failure import GitResult, failure, local_failure, missing_object, unknown_identity
+from git_planner.gitio.repository import Repository
 
 # More new objects than this become one pack, as git does with what it receives.
 _MOST_LOOSE = 100
@@ -124,8 +122,23 @@ def splice_entries(git: Git, batch: Batch, root: str | None, edits: Mapping[str,
     return _splice(_ObjectWriter(git), batch, root, edits)
 
 
-def merge_trees(git: Git, ours: str, theirs: str) -> tuple[str, tuple[str, ...]]:
-    """Merge two commits without a worktree.
+def merge_trees(
+    repo: Repository,
+    ours: str,
+    theirs: str,
+    *,
+    settings: Sequence[str] = (),
+    options: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+) -> tuple[str, tuple[str, ...]]:
+    """Merge two commits without a worktree, and keep the tree until a ref reaches it.
+
+    Args:
+        repo: the repository.
+        ours, theirs: the commits.
+        settings: configuration for git, such as 'merge.renames=false'.
+        options: further options of 'git merge-tree'.
+        env: the variables of a quarantine, in which the tree is only to be looked at.
 
     Returns:
         The merged tree, and the paths in conflict; with any, the tree holds conflict markers.
@@ -133,13 +146,22 @@ def merge_trees(git: Git, ours: str, theirs: str) -> tuple[str, tuple[str, ...]]
     Raises:
         PlannerError: E_GIT when git cannot merge them at all.
     """
-    args = ("merge-tree", "--write-tree", "--no-messages", "--name-only", "-z", ours, theirs)
-    result = git.run(*args)
-    if result.status not in (0, 1):
-        raise failure(args, result, git.cwd)
-    tree, *conflicts = result.stdout.decode(errors="replace").rstrip("\0").split("\0")
-    remember_tree(git, ours, tree)
-    return tree, tuple(conflicts)
+    command = [word for setting in settings for word in ("-c", setting)]
+    command += ["merge-tree", "--write-tree", "--no-messages", "--name-only", "-z", *options, ours, theirs]
+    conflicts: list[str] = []
+
+    def merge(env: Mapping[str, str]) -> str:
+        result = repo.git.run(*command, env=env)
+        if result.status not in (0, 1):
+            raise failure(("merge-tree",), result, repo.git.cwd)
+        tree, *conflicts[:] = [os.fsdecode(path) for path in result.stdout.split(b"\0") if path]
+        return tree
+
+    if env is not None:
+        return merge(env), tuple(conflicts)
+    from git_planner.gitio.fresh.quarantine import kept_tree
+
+    return kept_tree(repo.git, repo.common, ours, merge), tuple(conflicts)
 
 
 def commit_tree(
@@ -200,23 +222,51 @@ def _commit_tree(
     *,
     seconds: float | None,
 ) -> str:
-    result = git.run(*args, stdin=text.encode(), env=env, seconds=seconds)
-    if result.status != 0 and restore_missing(git, links):
-        result = git.run(*args, stdin=text.encode(), env=env, seconds=seconds)
-    if seconds is not None and result.status != 0 and git.run("var", "GIT_COMMITTER_IDENT").status == 0:
-        raise local_failure(tuple(args), result, git.cwd) or _unsigned(result, seconds)
-    if result.status != 0:
-        who = git.run("var", "GIT_COMMITTER_IDENT")
-        raise unknown_identity(who) if who.status != 0 else failure(tuple(args), result, git.cwd)
-    oid = result.stdout.decode().strip()
     if seconds is not None:
-        # Signed again it would be another commit.
-        content = git.bytes("cat-file", "commit", oid)
-        remember(oid, FreshObject("commit", lambda: links, lambda: content))
-    else:
-        remake = partial(_commit_tree, git, args, text, env, links, seconds=None)
-        remember(oid, FreshObject("commit", lambda: links, None, remake))
+        return _signed_commit(git, args, text, env, links, seconds=seconds)
+    result = git.run(*args, stdin=text.encode(), env=env)
+    if result.status != 0 and restore_missing(git, links):
+        result = git.run(*args, stdin=text.encode(), env=env)
+    if result.status != 0:
+        raise _uncommitted(git, args, result)
+    oid = result.stdout.decode().strip()
+
+    def remake(quarantined: Mapping[str, str]) -> None:
+        git.bytes(*args, stdin=text.encode(), env={**env, **quarantined})
+
+    remember(oid, FreshObject("commit", lambda: links, None, remake))
     return oid
+
+
+def _signed_commit(
+    git: Git,
+    args: Sequence[str],
+    text: str,
+    env: Mapping[str, str],
+    links: tuple[str, ...],
+    *,
+    seconds: float,
+) -> str:
+    """Make a commit that would be another one if it were signed again."""
+    from git_planner.gitio.fresh.quarantine import quarantine
+
+    restore_missing(git, links)
+    with quarantine(git) as place:
+        result = git.run(*args, stdin=text.encode(), env={**env, **place.env}, seconds=seconds)
+        if result.status != 0 and git.run("var", "GIT_COMMITTER_IDENT").status == 0:
+            raise local_failure(tuple(args), result, git.cwd) or _unsigned(result, seconds)
+        if result.status != 0:
+            raise _uncommitted(git, args, result)
+        oid = result.stdout.decode().strip()
+        content = place.read(oid)
+    git.bytes("-c", _FAST, "unpack-objects", "-q", stdin=pack_of({oid: ("commit", content)}))
+    remember(oid, FreshObject("commit", lambda: links, lambda: content))
+    return oid
+
+
+def _uncommitted(git: Git, args: Sequence[str], result: GitResult) -> PlannerError:
+    who = git.run("var", "GIT_COMMITTER_IDENT")
+    return unknown_identity(who) if who.status != 0 else failure(tuple(args), result, git.cwd)
 
 
 def write_commits(git: Git, commits: Sequence[PlainCommit]) -> list[str]:
@@ -233,68 +283,6 @@ def make_tag(git: Git, target: str, text: str) -> str:
     oid = git.line("mktag", stdin=content)
     remember(oid, FreshObject("tag", lambda: (target,), lambda: content))
     return oid
-
-
-def remember_tree(git: Git, base: str, tree: str) -> None:
-    """Remember the objects of a tree that git itself wrote, such as from an index.
-
-    Args:
-        base: a commit or tree that a ref reaches; its objects need no copy.
-        tree: the tree.
-    """
-    args = ("-r", "-t", "-z", "--raw", "--no-renames", "--no-abbrev", "--no-ext-diff", base, tree)
-    _remember_listed(git, git.names("diff-tree", *args)[::2], {tree: "tree"})
-
-
-def remember_trees(git: Git, base: str, trees: Sequence[str]) -> bool:
-    """Remember the objects of many trees that git itself wrote.
-
-    Args:
-        base: a tree that a ref reaches.
-        trees: the trees.
-
-    Returns:
-        False if an object is missing: a gc has deleted it already.
-    """
-    requests = "".join(f"{base} {tree}\n" for tree in trees).encode()
-    args = ("--stdin", "-r", "-t", "-z", "--raw", "--no-renames", "--no-abbrev", "--no-ext-diff")
-    fields = git.names("diff-tree", *args, stdin=requests) if trees else []
-    # The two trees stand before the first of their changes.
-    changes = [field.rpartition("\n")[2] for field in fields[::2]]
-    return _remember_listed(git, changes, dict.fromkeys(trees, "tree"))
-
-
-def _remember_listed(git: Git, changes: Sequence[str], kinds: dict[str, str]) -> bool:
-    """Remember the new objects of changes, as `git diff-tree --raw` lists them, and of other kinds.
-
-    Returns:
-        False if one is missing.
-    """
-    for meta in changes:
-        _, mode, _, oid, _ = meta.split(" ")
-        if oid.strip("0"):
-            kinds[oid] = TreeEntry(mode, oid).kind
-    is_complete, oids = _small_objects(git, [oid for oid, kind in kinds.items() if kind != "commit"])
-    for oid, content in zip(oids, read_objects(git, oids), strict=True):
-        if content is None:
-            is_complete = False
-        elif kinds[oid] == "tree":
-            _remember_tree(oid, content)
-        else:
-            _remember_blob(oid, content)
-    return is_complete
-
-
-def _small_objects(git: Git, oids: Sequence[str]) -> tuple[bool, list[str]]:
-    """Return whether all objects are there, and those that are small enough to be remembered together."""
-    requests = "".join(f"{oid}\n" for oid in oids).encode()
-    sizes = git.line("cat-file", "--batch-check=%(objectsize)", stdin=requests).split("\n")
-    small, total = [], 0
-    for oid, size in zip(oids, sizes, strict=True):
-        if size.isdigit() and total + int(size) < MAX_BYTES:
-            small.append(oid)
-            total += int(size)
-    return all(map(str.isdigit, sizes)), small
 
 
 def _unsigned(result: GitResult, seconds: float) -> PlannerError:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from git_planner.errors import PlannerError
+from git_planner.gitio.fresh.fresh_objects import is_gc_running
 from git_planner.gitio.git import DROPPED, Git, git_environment
 from git_planner.gitio.git_failure import (
     GitResult,
@@ -125,7 +126,17 @@ def fetch(
         PlannerError: E_REMOTE with git's message.
     """
     url(repo, remote)
-    args = ["fetch", *options, "--progress", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"]
+    # Git keeps a pack while it fetches, but not loose objects; they would be fewer files.
+    as_pack = ["-c", "fetch.unpackLimit=1"] if is_gc_running(repo.common) else []
+    args = [
+        *as_pack,
+        "fetch",
+        *options,
+        "--progress",
+        "--no-tags",
+        "--no-write-fetch-head",
+        "--no-auto-maintenance",
+    ]
     # A person's configuration may prune; our tags and copies of refs are not on every remote.
     args += ["--no-prune", "--no-prune-tags", "--no-recurse-submodules", "--atomic", "--", remote]
     ended = _run(repo, [*args, *refspecs], progress, deadline)

@@ -19,7 +19,7 @@ PRIVATE = "planner"
 TURNS = "turns"
 # Folders in which the commands of several persons make files, and locks that they share.
 _PRIVATE_FOLDERS = (
-    *("cache", "cache/advance", "cache/pages", "cache/policies", "claimed", "guards", "guards/refs"),
+    *("cache", "cache/advance", "cache/pages", "cache/policies", "claimed", "fresh", "guards", "guards/refs"),
     *("guards/refs/heads", "plan-starts", "records", "runs", TURNS, "verifications"),
 )
 _PRIVATE_LOCKS = ("owners.lock", "store.lock", "turns.lock")
@@ -170,7 +170,7 @@ def open_repository(cwd: Path | None = None) -> Repository:
         top = _worktree_of(git_dir, top)
     prefix = (f"--git-dir={git_dir}", *((f"--work-tree={top}",) if top else ()))
     git = Git(prefix, top or git_dir)
-    git.object_format = answer["format"]
+    git.object_format, git.common = answer["format"], common
     return Repository(git, top, git_dir, common, answer["format"])
 
 

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from git_planner.errors import PlannerError
-from git_planner.gitio import fresh_objects, history
+from git_planner.gitio import history
+from git_planner.gitio.fresh import fresh_objects
 from git_planner.gitio.git import Batch, read_objects
-from git_planner.gitio.git_failure import GitResult, failure, is_folder_removed
+from git_planner.gitio.git_failure import GitResult, failure, is_folder_removed, missing_object
 from git_planner.gitio.objects import (
     Tree,
     commit_tree,
@@ -95,7 +96,7 @@ class Snapshot:
             if lost is None:
                 return info
             if pause is None:
-                raise fresh_objects.missing_object(lost)
+                raise missing_object(lost)
             time.sleep(pause)
         return None
 
@@ -251,8 +252,6 @@ class Store:
                     moved = {swap.ref: swap.new for swap in swaps}
                     self._note_tips(steps, moved)
                     return {ref: moved.get(ref, tips.oids.get(ref)) for ref in refs}
-                if fresh_objects.restore_missing(self.repo.git, _new_oids(swaps)):
-                    continue
                 is_unmoved = self._tips(refs, batch).oids == tips.oids
             self._contended = True
             unmoved += is_unmoved
@@ -294,8 +293,6 @@ class Store:
                 result = fresh_objects.move(self.repo, batch, [blob], update)
                 if result is None:
                     return number
-                if fresh_objects.restore_missing(self.repo.git, [blob]):
-                    continue
                 if self.repo.maybe(ref, "object") is None:
                     raise self._refused([ref], result)
                 number += 1
@@ -375,7 +372,7 @@ class Store:
         if parent is not None:
             info = batch.info(f"{parent}^{{tree}}")
             if info is None:
-                raise fresh_objects.missing_object(f"{parent}^{{tree}}")
+                raise missing_object(f"{parent}^{{tree}}")
             before = info[0]
         tree = splice(self.repo.git, batch, before, _masked(step, batch, before))
         if tree == before and old is not None and not step.merge:

@@ -13,12 +13,18 @@ from pathlib import Path
 
 import pytest
 
+from git_planner.engines.git_data import bundle_result, take_commit
 from git_planner.errors import PlannerError
-from git_planner.gitio import agent_worktree, fresh_objects, objects
+from git_planner.gitio import agent_worktree, objects
+from git_planner.gitio.content.patched_trees import patched_trees
 from git_planner.gitio.content.read_content import read_content
+from git_planner.gitio.fresh import fresh_objects, held_packs
+from git_planner.gitio.remote import fetch
+from git_planner.gitio.repository import open_repository
 from git_planner.gitio.store import Message, Move, Step, Store, Tag, Write
 from tests.support.gc_race import race
 from tests.support.lab import GIT, Lab
+from tests.support.sweeps import sampled
 
 REF, FILE = "refs/heads/plan/x", ".plans/x/plan.json"
 SIDE, TAG, NUMBERS = "refs/planner/side", "refs/tags/best/1-a-i1", "refs/planner/numbers/iter/"
@@ -51,14 +57,20 @@ def check_all(lab: Lab) -> None:
     lab.fsck()
 
 
+def write_all_of_a_store(lab: Lab) -> None:
+    write_all(lab.store)
+    check_all(lab)
+
+
 def disturb(lab: Lab, script: str, condition: str) -> None:
     """Put a git on PATH that runs a script before it does its work, if a condition holds."""
     folder = lab.root / "disturbed"
     folder.mkdir(exist_ok=True)
-    program = folder / "git"
+    program, objects = folder / "git", "GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES"
     program.write_text(
         f'#!/bin/sh\nprintf . >>"{folder}/count"\ncalls=$(wc -c <"{folder}/count")\n'
-        f'if {condition}; then (cd "{lab.path}" && {script}) >/dev/null 2>&1; fi\nexec "{GIT}" "$@"\n'
+        f"if {condition}; then (exec >/dev/null 2>&1; unset GIT_INDEX_FILE {objects}\n"
+        f'cd "{lab.path}" && {script})\nfi\nexec "{GIT}" "$@"\n'
     )
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     os.environ["PATH"] = f"{folder}{os.pathsep}{lab.env['PATH']}"
@@ -89,6 +101,104 @@ def test_objects_that_are_deleted_between_two_calls_are_written_again(
                 lab.git("update-ref", "-d", ref)
             shutil.rmtree(lab.path / ".git/planner/tips")
     raise AssertionError("the command never came to its end")
+
+
+def commit_of_an_agent(lab: Lab) -> None:
+    branch = "refs/heads/iter/0001-a"
+    lab.git("update-ref", branch, "main")
+    folder = lab.worktree("place", "iter/0001-a")
+    (folder / "deep").mkdir()
+    (folder / "deep/work.txt").write_text("work\n")
+    start, place = lab.repo.resolve("main"), agent_worktree.at(folder, lab.repo)
+    assert place is not None
+    tree = read_content(place, start).tree
+    agent_worktree.keep(lab.repo, SIDE, tree, start, "kept\n")
+    agent_worktree.commit(place, branch, start, tree, "work\n", sign_seconds=60)
+    assert lab.show(f"{SIDE}:deep/work.txt") == lab.show("iter/0001-a:deep/work.txt") == "work\n"
+
+
+def merge_of_two_branches(lab: Lab) -> None:
+    git, base = lab.repo.git, lab.repo.resolve("main")
+    sides = []
+    for name in ("ours", "theirs"):
+        with git.batch() as batch:
+            tree = objects.splice(git, batch, base, {f"{name}/file": name.encode()})
+        sides.append(objects.commit_tree(git, tree, (base,), f"{name}\n"))
+    Store(lab.repo).transact([SIDE, REF], lambda _: [Move(SIDE, sides[0]), Move(REF, sides[1])])
+    tree, conflicts = objects.merge_trees(lab.repo, *sides)
+    assert conflicts == ()
+    with git.batch() as batch:
+        tree = objects.splice(git, batch, tree, {"more": b"more"})
+    merged = objects.commit_tree(git, tree, tuple(sides), "merged\n")
+    Store(lab.repo).transact([SIDE], lambda _: [Move(SIDE, merged)])
+    contents = [lab.show(f"{SIDE}:{path}") for path in ("ours/file", "theirs/file", "more")]
+    assert contents == ["ours", "theirs", "more"]
+
+
+def trees_of_patches(lab: Lab) -> None:
+    patches = [
+        f"diff --git a/new/{n} b/new/{n}\nnew file mode 100644\n--- /dev/null\n+++ b/new/{n}\n"
+        f"@@ -0,0 +1 @@\n+line {n}\n".encode()
+        for n in range(3)
+    ]
+    trees = patched_trees(lab.repo, "main", patches)
+    base = lab.repo.resolve("main")
+    plain = [
+        objects.PlainCommit(tree.tree, (base,), "patch", "A <a@b.invalid>", 10**9)
+        for tree in trees
+        if not isinstance(tree, PlannerError)
+    ]
+    oids = objects.write_commits(lab.repo.git, plain)
+    refs = [f"{SIDE}/{number}" for number in range(len(oids))]
+    moves = [Move(ref, oid) for ref, oid in zip(refs, oids, strict=True)]
+    Store(lab.repo).transact(refs, lambda _: moves)
+    assert [lab.show(f"{SIDE}/{n}:new/{n}") for n in range(3)] == [f"line {n}\n" for n in range(3)]
+
+
+def bundle_of_a_job(lab: Lab) -> None:
+    copy = lab.root / "copy.git"
+    lab.git("clone", "-q", "--bare", ".", str(copy))
+    worker = open_repository(copy)
+    with worker.git.batch() as batch:
+        tree = objects.splice(worker.git, batch, worker.resolve("main"), {"made/there": b"there"})
+    commit = objects.commit_tree(worker.git, tree, (worker.resolve("main"),), "made\n")
+    bundle = bundle_result(worker, [commit], [worker.resolve("main")])
+    assert take_commit(lab.repo, commit, bundle) == commit
+    lab.git("gc", "--quiet", "--prune=now")
+    Store(lab.repo).transact([SIDE], lambda _: [Move(SIDE, commit)])
+    assert lab.show(f"{SIDE}:made/there") == "there"
+
+
+WRITERS = (write_all_of_a_store, commit_of_an_agent, merge_of_two_branches, trees_of_patches, bundle_of_a_job)
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_nothing_is_lost_when_a_gc_ends_before_every_call_of_git(
+    lab: Lab, write: Callable[[Lab], None]
+) -> None:
+    with lab.entered():
+        disturb(lab, REPACK, "true")
+        write(lab)
+        calm(lab)
+    lab.fsck()
+    assert list((lab.path / ".git/objects/pack").glob("*.keep")) == []
+
+
+@sampled(17, 1)
+@pytest.mark.parametrize("write", WRITERS)
+def test_nothing_is_lost_when_a_gc_ends_before_one_call_of_git(
+    make_lab: Callable[..., Lab], write: Callable[[Lab], None], stride: int
+) -> None:
+    for call in range(1, 200, stride):
+        lab = make_lab()
+        with lab.entered():
+            disturb(lab, REPACK, f"[ $calls -eq {call} ]")
+            write(lab)
+            calls = calm(lab)
+        lab.fsck()
+        if calls < call:
+            break
+    assert calls < call, "the command never came to its end"
 
 
 def start_gc(lab: Lab) -> None:
@@ -139,6 +249,22 @@ def test_what_begins_after_the_refs_have_moved_keeps_what_they_reach(lab: Lab) -
         check_all(lab)
 
 
+def test_what_is_fetched_beside_a_gc_is_no_loose_object(lab: Lab) -> None:
+    other = lab.root / "other.git"
+    lab.git("clone", "-q", "--bare", ".", str(other))
+    lab.git("remote", "add", "other", str(other))
+    store = Store(open_repository(other))
+    before = loose(lab)
+    for number, ref in enumerate((REF, f"{REF}-2")):
+        store.edit(ref, lambda _: {FILE: b"one\n"}, Message(ref), base="main")
+        if number:
+            start_gc(lab)
+        fetch(lab.repo, "other", [f"{ref}:{ref}"], lambda _: None)
+        assert bool(loose(lab) - before) == (number == 0)
+        before = loose(lab)
+    assert lab.show(f"{REF}-2:{FILE}") == "one\n"
+
+
 def test_without_a_gc_no_pack_is_made(lab: Lab) -> None:
     write_all(lab.store)
     assert list((lab.path / ".git/objects/pack").glob("*")) == []
@@ -156,7 +282,7 @@ def test_without_a_gc_no_pack_is_made(lab: Lab) -> None:
 def test_a_mark_of_a_killed_process_is_removed_and_those_of_others_stay(lab: Lab) -> None:
     folder = lab.path / ".git/objects/pack"
     folder.mkdir(exist_ok=True)
-    texts = {"old": fresh_objects._KEEP, "young": fresh_objects._KEEP, "foreign": "fetch-pack 1 on x"}
+    texts = {"old": held_packs._KEEP, "young": held_packs._KEEP, "foreign": "fetch-pack 1 on x"}
     for name, text in texts.items():
         (folder / f"pack-{name}.keep").write_text(f"{text}\n")
     for name in ("old", "foreign"):
@@ -176,8 +302,8 @@ def test_an_agents_content_is_kept_and_committed_although_it_was_deleted(lab: La
     for number in range(2):
         (folder / "deep/work.txt").write_text(f"work {number}\n")
         tree = read_content(place, start).tree
-        lab.git("prune", "--expire=now")
-        assert lab.run_git("cat-file", "-e", tree).status == 1
+        lab.git("gc", "--quiet", "--prune=now")
+        assert lab.run_git("cat-file", "-e", tree).status == 0
         if number == 0:
             agent_worktree.keep(repo, SIDE, tree, start, "kept\n")
             assert lab.show(f"{SIDE}:deep/work.txt") == "work 0\n"

@@ -145,7 +145,7 @@ class _Integrator:
         anchor = history.merge_base(self.repo.git, tip, source)
         if anchor is None:
             return Integration(task.id, "conflict", reason=f"it has no common history with '{self.branch}'")
-        tree, conflicts = merge_trees(self.repo.git, tip, self._change(source, anchor))
+        tree, conflicts = merge_trees(self.repo, tip, self._change(source, anchor))
         if conflicts:
             reason = f"it does not merge with '{self.branch}'"
             return Integration(task.id, "conflict", reason=reason, paths=tuple(conflicts[:_MOST_PATHS]))

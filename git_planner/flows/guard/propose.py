@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,9 +13,11 @@ from git_planner import redact
 from git_planner.errors import PlannerError
 from git_planner.flows.guard.compare_trees import GuardChecker, GuardRule
 from git_planner.gitio import history
-from git_planner.gitio.objects import commit_tree, remember_tree
+from git_planner.gitio.fresh.quarantine import kept_tree
+from git_planner.gitio.objects import commit_tree
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Move, Store
+from git_planner.gitio.worktree import temporary_index
 from git_planner.rules import refnames
 from git_planner.rules.policy.policy import pathspecs
 from git_planner.rules.printable import printable_path
@@ -99,14 +101,15 @@ def _changed_paths(repo: Repository, rule: GuardRule, paths: Sequence[str]) -> l
 
 def _proposal_tree(repo: Repository, tip: str, changed: Sequence[str]) -> str:
     """Write the tree of the base with the changed files of the worktree, using a temporary index."""
+    names_ = os.fsencode("".join(f"{path}\0" for path in changed))
     with TemporaryDirectory(prefix="git-planner-") as folder:
-        env = {"GIT_INDEX_FILE": str(Path(folder, "index"))}
-        repo.git.bytes("read-tree", tip, env=env)
-        names_ = os.fsencode("".join(f"{path}\0" for path in changed))
-        repo.git.bytes("update-index", "--add", "--remove", "-z", "--stdin", stdin=names_, env=env)
-        tree = repo.git.line("write-tree", env=env)
-        remember_tree(repo.git, tip, tree)
-        return tree
+
+        def write(env: Mapping[str, str]) -> str:
+            env = {**env, **temporary_index(repo.git, Path(folder, "index"), (tip,))}
+            repo.git.bytes("update-index", "--add", "--remove", "-z", "--stdin", stdin=names_, env=env)
+            return repo.git.line("write-tree", env=env)
+
+        return kept_tree(repo.git, repo.common, tip, write)
 
 
 def _create_branch(repo: Repository, message: str, commit: str) -> str:

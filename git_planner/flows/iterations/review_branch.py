@@ -64,7 +64,7 @@ def merge_code(
     specs = pathspecs(policy.protected)
     code = export.compose(repo, commit, anchor, specs, [":(top,literal).advisor"]).tree
     change = commit_tree(repo.git, code, (anchor,), "the change alone\n")
-    return merge_trees(repo.git, base, change)
+    return merge_trees(repo, base, change)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 
 from git_planner import atomic_file
-from git_planner.gitio.fresh_objects import digest
+from git_planner.gitio.fresh.pack import digest
 from git_planner.gitio.repository import Repository
 
 _FILE = "measured"

@@ -170,7 +170,7 @@ def _base_subject(repo: Repository, outdated: OutdatedBest) -> Subject:
 
 
 def _merge_base_branch(repo: Repository, outdated: OutdatedBest) -> str:
-    tree, conflicts = merge_trees(repo.git, outdated.best, outdated.base)
+    tree, conflicts = merge_trees(repo, outdated.best, outdated.base)
     if not conflicts and GuardChecker(repo).differences(outdated.base, tree):
         conflicts = ("guarded files would not be as the base branch has them",)
     if conflicts:

@@ -6,7 +6,6 @@ together, since a renumbered task may move to another page.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,9 +18,8 @@ from git_planner.flows.plans.page_store import Pages
 from git_planner.flows.sharing import merge_driver
 from git_planner.gitio import history
 from git_planner.gitio.git import Batch
-from git_planner.gitio.git_failure import failure
 from git_planner.gitio.history import TreeChange
-from git_planner.gitio.objects import read_tree, remember_tree, splice
+from git_planner.gitio.objects import merge_trees, read_tree, splice
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot
 from git_planner.rules import refnames
@@ -89,18 +87,11 @@ def merge_tips(repo: Repository, plan: str, ours: str, theirs: str) -> MergedTip
         return MergedTips(splice(repo.git, batch, tree, edits) if edits else tree, tuple(notes))
 
 
-def _merge_with_git(repo: Repository, ours: str, theirs: str) -> tuple[str, list[str]]:
+def _merge_with_git(repo: Repository, ours: str, theirs: str) -> tuple[str, tuple[str, ...]]:
     """Merge with git; return the tree and the conflicting paths."""
     # Similar records are not renames, and the driver's documents are merged afterwards.
     settings = ("merge.renames=false", "merge.directoryRenames=false", "merge.planner.driver=true")
-    arguments = [word for setting in settings for word in ("-c", setting)]
-    arguments += ["merge-tree", "--write-tree", "--no-messages", "--name-only", "-z"]
-    result = repo.git.run(*arguments, "--allow-unrelated-histories", ours, theirs)
-    if result.status not in (0, 1):
-        raise failure(("merge-tree",), result, repo.git.cwd)
-    tree, *paths = [os.fsdecode(path) for path in result.stdout.split(b"\0") if path]
-    remember_tree(repo.git, ours, tree)
-    return tree, paths
+    return merge_trees(repo, ours, theirs, settings=settings, options=("--allow-unrelated-histories",))
 
 
 def _is_page(plan: str, path: str) -> bool:

@@ -6,11 +6,12 @@ found by its content: merging the old one into it changes nothing, and merging i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from git_planner.errors import PlannerError
 from git_planner.gitio import history
+from git_planner.gitio.fresh.quarantine import quarantine
 from git_planner.gitio.objects import commit_tree, merge_trees, splice
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
@@ -90,17 +91,18 @@ def _find_landed(repo: Repository, oid: str, tip: str) -> str:
     candidates = history.first_parents(
         repo.git, start, tip, paths if len(paths) <= _MAX_PATHS else (), _MAX_COMPARED
     )
-    for candidate in candidates:
-        if _has_change(repo, candidate, change):
-            # What its parent had already came with an earlier commit.
-            return (
-                ""
-                if candidate == candidates[0] and _has_change(repo, f"{candidate}^1", change)
-                else candidate
-            )
+    with quarantine(repo.git, repo.common) as place:
+        # The merges are looked at only, and leave nothing in the repository.
+        for candidate in candidates:
+            if _has_change(repo, candidate, change, place.env):
+                # What its parent had already came with an earlier commit.
+                is_earlier = candidate == candidates[0] and _has_change(
+                    repo, f"{candidate}^1", change, place.env
+                )
+                return "" if is_earlier else candidate
     return ""
 
 
-def _has_change(repo: Repository, commit: str, change: str) -> bool:
-    tree, conflicts = merge_trees(repo.git, commit, change)
+def _has_change(repo: Repository, commit: str, change: str, env: Mapping[str, str]) -> bool:
+    tree, conflicts = merge_trees(repo, commit, change, env=env)
     return not conflicts and tree == repo.resolve(commit, "tree")

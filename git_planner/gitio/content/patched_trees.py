@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from git_planner.errors import PlannerError
+from git_planner.gitio.fresh.quarantine import Quarantine, lost, quarantine
 from git_planner.gitio.git import TIMED_OUT, Git, read_objects
-from git_planner.gitio.git_failure import GitResult, failure, local_failure, without_label
-from git_planner.gitio.objects import remember_trees
+from git_planner.gitio.git_failure import GitResult, failure, local_failure, missing_object, without_label
 from git_planner.gitio.repository import Repository
 from git_planner.owned_folder import owned_folder
 
@@ -31,8 +31,8 @@ MOST_PATCH_BYTES = 64 * 2**20
 _MOST_UNPACKED = 256 * 2**20
 _SECONDS = 60.0
 _MOST_WORKERS = 4
-# A gc that deletes what nothing names yet can come in between.
-_MOST_TRIES = 30
+# An object that lay unused in the repository, and so was not written, may be deleted after all.
+_MOST_TRIES = 5
 _INDEX = "patch-index-"
 # The person's configuration, and that of the repository, must not change what a patch leads to.
 _SETTINGS = (
@@ -120,14 +120,17 @@ def patched_trees(
     """
     root = repo.resolve(base, "tree")
     results: list[PatchedTree | PlannerError] = []
-    with owned_folder(repo.private("patches"), _INDEX) as folder:
-        index = _BaseIndex(repo, root, folder)
+    with (
+        owned_folder(repo.private("patches"), _INDEX) as folder,
+        quarantine(repo.git, repo.common) as place,
+    ):
+        index = _BaseIndex(repo, root, folder, place.env)
         workers = min(os.cpu_count() or 1, _MOST_WORKERS)
         copies = [folder / f"index{number}" for number in range(workers)]
         apply = partial(_applied, index, copies, seconds, most_bytes)
         with ThreadPoolExecutor(workers) as pool:
             for portion in _portions(patches):
-                results += _inspected_again(repo.git, root, partial(_apply_all, pool, apply), portion)
+                results += _kept_and_inspected(repo, place, root, partial(_apply_all, pool, apply), portion)
     return results
 
 
@@ -143,40 +146,24 @@ def _portions(patches: Iterable[bytes]) -> Iterator[list[bytes]]:
         yield portion
 
 
-def _inspected_again(
-    git: Git,
+def _kept_and_inspected(
+    repo: Repository,
+    place: Quarantine,
     root: str,
     apply_all: Callable[[Sequence[bytes]], list[str | PlannerError]],
     patches: Sequence[bytes],
 ) -> list[PatchedTree | PlannerError]:
-    """Apply patches and inspect the trees; in smaller portions if a `git gc` has deleted objects in between.
+    """Apply patches in a quarantine, keep the trees and inspect them.
 
     Raises:
-        PlannerError: E_CONFLICT if one keeps deleting them; E_GIT and others, as `patched_trees`.
+        PlannerError: E_CONFLICT if another process keeps deleting objects; others as `patched_trees`.
     """
-    for _ in range(1 if len(patches) > 1 else _MOST_TRIES):
-        try:
-            results = _inspected(git, root, apply_all(patches))
-        except PlannerError as error:
-            if error.code != "E_GIT":
-                raise
-            last = error
-            continue
-        if results is not None:
-            return results
-        last = PlannerError(
-            "E_CONFLICT",
-            "another process keeps deleting the objects of a patch that was just applied",
-            hint="wait until 'git gc' has ended, then run the same command again",
-        )
-    if len(patches) == 1:
-        raise last
-    half = len(patches) // 2
-    return [
-        result
-        for portion in (patches[:half], patches[half:])
-        for result in _inspected_again(git, root, apply_all, portion)
-    ]
+    for _ in range(_MOST_TRIES):
+        results = apply_all(patches)
+        trees = list(dict.fromkeys(tree for tree in results if isinstance(tree, str)))
+        if not trees or place.keep_trees(root, trees):
+            return _inspected(repo.git, root, trees, results)
+    raise lost()
 
 
 def _apply_all(
@@ -244,8 +231,8 @@ def _patch_ids(repo: Repository, root: str, trees: Sequence[str], most: int) -> 
 class _BaseIndex:
     """The index of one commit, read once and copied for each patch."""
 
-    def __init__(self, repo: Repository, root: str, folder: Path) -> None:
-        self._root, self._base = root, folder / "base"
+    def __init__(self, repo: Repository, root: str, folder: Path, env: Mapping[str, str]) -> None:
+        self._root, self._base, self._env = root, folder / "base", env
         files = folder / "files"
         files.mkdir()
         # The empty folder as the worktree: no file of a checkout gives attributes.
@@ -267,12 +254,11 @@ class _BaseIndex:
         _check_size(patch, most_bytes)
         # A git that exceeded its deadline leaves its lock.
         copy.with_name(copy.name + ".lock").unlink(missing_ok=True)
-        env = _index_variables(copy)
+        env = {**self._env, **_index_variables(copy)}
         for _ in range(_MOST_TRIES):
             shutil.copyfile(self._base, copy)
             self._apply_once(patch, env, seconds)
             result = self._git.run("write-tree", env=env)
-            # A concurrent `git gc` has deleted what the patch just made.
             if result.status == 0 or b"invalid object" not in result.stderr:
                 break
         if result.status != 0:
@@ -372,12 +358,9 @@ def _unusable(args: tuple[str, ...], result: GitResult, seconds: float, cwd: Pat
 
 
 def _inspected(
-    git: Git, root: str, trees: Sequence[str | PlannerError]
-) -> list[PatchedTree | PlannerError] | None:
-    """Return each tree with its changes, or the error why it cannot be used; None if objects are missing."""
-    distinct = list(dict.fromkeys(tree for tree in trees if isinstance(tree, str)))
-    if distinct and not remember_trees(git, root, distinct):
-        return None
+    git: Git, root: str, distinct: Sequence[str], trees: Sequence[str | PlannerError]
+) -> list[PatchedTree | PlannerError]:
+    """Return each tree with its changes, or the error why it cannot be used."""
     changes = tree_changes(git, root, distinct)
     links = {change.oid: b"" for changed in changes.values() for change in changed if change.mode == _SYMLINK}
     oids = list(links)
@@ -385,7 +368,7 @@ def _inspected(
     small = [oid for oid in oids if sizes.get(oid, 0) <= _MOST_LINK_BYTES]
     for oid, content in zip(small, read_objects(git, small), strict=True):
         if content is None:
-            return None
+            raise missing_object(oid)
         links[oid] = content
     return [
         tree if isinstance(tree, PlannerError) else _checked(tree, changes[tree], links) for tree in trees

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from git_planner.gitio.content import encodings
 from git_planner.gitio.content.inert_git import with_filters
 from git_planner.gitio.content.survey import Limits, Survey, Surveyor, shown
+from git_planner.gitio.fresh.quarantine import kept_tree
 from git_planner.gitio.git_failure import failure
-from git_planner.gitio.objects import remember_tree
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.worktree import temporary_index
 
@@ -49,8 +49,13 @@ def read_content(
             start_index = temporary_index(reader.git, scratch, (start,))
             new_index = temporary_index(reader.git, second)
             survey = Surveyor(reader, start, limits or Limits(), (start_index, new_index)).run()
-            tree = _write_tree(reader, survey, new_index)
-            remember_tree(reader.git, start, tree)
+            found = list(survey.problems)
+
+            def write(env: Mapping[str, str]) -> str:
+                survey.problems[:] = found
+                return _write_tree(reader, survey, {**env, **temporary_index(reader.git, second)})
+
+            tree = kept_tree(reader.git, reader.common, start, write)
             return Content(tree, tuple(survey.problems))
     finally:
         for index in (scratch, second):

@@ -43,9 +43,7 @@ def test_no_object_is_lost_beside_a_gc(lab: Lab, stride: int) -> None:
     finally:
         over.set()
         thread.join()
-    # One that lost every race with a gc that never ends says so, and is given again.
-    assert {status for _, status in ended} <= {0, 4}, ended
-    assert [lab.run("git-bo4", "harvest", run).status for run in runs] == [0, 0]
+    assert [status for _, status in ended] == [0, 0], ended
     lab.fsck()
     names = [ref for ref in lab.refs() if "/v" in ref.removeprefix("refs/heads/bo4/")]
     assert len(names) == 2 * stride

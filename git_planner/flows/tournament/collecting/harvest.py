@@ -47,8 +47,6 @@ Answer = TypeVar("Answer")
 WHO = "git-planner <tournament@git-planner.invalid>"
 _TAKEN = ("ready", "broken")
 _RETRY_PAUSES = (1.0, 4.0, 15.0)
-# Pauses before objects are made again that the gc of another process has removed.
-_GC_PAUSES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.5, 1.0, 1.0, 2.0)
 _WAIT_SECONDS = 600.0
 # Errors that concern the machine or the login: the other variants would have them, too.
 _OF_ALL = (
@@ -165,7 +163,7 @@ class _Harvest:
         lost = _lost_variants(self._repo, self._view)
         rows = [row for row in self._view.current if row.state in _TAKEN or row.number in lost]
         fetched = [self._archived(source, row) for row in rows]
-        view = self._kept([candidate for candidate in fetched if candidate])
+        view = self._recorded(self._committed([candidate for candidate in fetched if candidate]))
         if self._faults:
             raise self._faults[-1]
         return view
@@ -225,17 +223,6 @@ class _Harvest:
         return call()
 
     # -- commits --------------------------------------------------------------------------------------------
-    def _kept(self, candidates: Sequence[_Candidate]) -> RunView:
-        """Make the commits and their rows; again, if a gc has removed what no branch had yet."""
-        for pause in _GC_PAUSES:
-            try:
-                return self._recorded(self._committed(candidates))
-            except PlannerError as error:
-                if error.code != "E_GIT":
-                    raise
-            self._sleep(pause)
-        return self._recorded(self._committed(candidates))
-
     def _committed(self, candidates: Sequence[_Candidate]) -> list[_Candidate]:
         """Return the variants with their commits, on their branches."""
         candidates = self._with_trees(candidates)

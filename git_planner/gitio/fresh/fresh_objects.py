@@ -1,8 +1,9 @@
 """Objects that this process wrote and that no ref may reach yet, kept from a concurrent `git gc`.
 
 Objects are written before a ref points to them. A `git gc --prune=now` that read the refs before that may
-delete them at any time until it ends. So they are remembered until a ref has moved there, and are put into a
-pack while a gc runs: no gc deletes a pack that is marked to be kept, or that is younger than the gc.
+delete them at any time until it ends. So those that this process makes are remembered until a ref has moved
+there, and are put into a pack while a gc runs: no gc deletes a pack that is marked to be kept, or that is
+younger than the gc. Those that git itself makes are held in such packs from the beginning (`quarantine.py`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
-from git_planner.errors import PlannerError
+from git_planner.gitio.fresh.held_packs import marks_of, release
 from git_planner.gitio.git import Batch, Git
 from git_planner.gitio.git_failure import GitResult
 from git_planner.gitio.repository import Repository
@@ -24,10 +25,6 @@ from git_planner.gitio.repository import Repository
 MAX_BYTES, _MAX_OBJECTS = 64 * 2**20, 20_000
 # Git itself ignores an older lock of a gc.
 _GC_LOCK_SECONDS = 12 * 3600
-_KEEP = "git-planner: until a ref points here"
-# A transaction takes seconds at most; an older file is of a process that was killed.
-_KEEP_SECONDS = 3600
-_TRIES = 5
 
 
 class FreshObject(NamedTuple):
@@ -37,7 +34,7 @@ class FreshObject(NamedTuple):
         kind: 'commit', 'tree', 'blob' or 'tag'.
         links: returns the ids of the objects that it names.
         content: returns its bytes; None for a commit that can be made again.
-        remake: writes the commit again, with the same id.
+        remake: writes the commit again, with the same id, by a git with the variables given.
         size: its size in memory, roughly.
         number: set by `remember`, and greater than that of every object before it.
     """
@@ -45,7 +42,7 @@ class FreshObject(NamedTuple):
     kind: str
     links: Callable[[], Iterable[str]]
     content: Callable[[], bytes] | None
-    remake: Callable[[], object] | None = None
+    remake: Callable[[Mapping[str, str]], object] | None = None
     size: int = 500
     number: int = 0
 
@@ -116,22 +113,25 @@ def move(
         The result of `update`.
     """
     fresh = needed_by(tips)
-    kept = _write_kept_pack(repo, batch, fresh) if fresh and is_gc_running(repo.common) else None
+    marks = _write_pack(repo.git, batch, fresh) if fresh and is_gc_running(repo.common) else set()
     try:
         result = update()
-        if result is None and fresh:
+        if result is not None and restore_missing(repo.git, tips):
+            result = update()
+        if result is None:
             # In this order: when objects are looked for, no gc runs any more that read the refs before.
-            if kept is None and (is_gc_running(repo.common) or missing(repo, batch, fresh)):
-                _write_pack(repo.git, batch, fresh)
+            is_threatened = fresh and not marks and is_gc_running(repo.common)
+            if is_threatened or missing(repo, batch, fresh):
+                marks |= _write_pack(repo.git, batch, fresh)
+            marks |= marks_of({*tips, *(oid for entry in fresh.values() for oid in entry.links())})
             forget(fresh)
         return result
     finally:
-        if kept is not None:
-            kept.unlink(missing_ok=True)
+        release(marks)
 
 
 def restore_missing(git: Git, tips: Iterable[str]) -> bool:
-    """Write fresh objects again that were deleted; return whether any were.
+    """Write fresh objects again that were deleted, where no gc deletes them; return whether any were.
 
     Args:
         git: the repository's git.
@@ -152,13 +152,6 @@ def missing(repo: Repository, batch: Batch, oids: Iterable[str]) -> list[str]:
     folder = f"{repo.common}/objects"
     packed = [oid for oid in oids if not os.path.exists(f"{folder}/{oid[:2]}/{oid[2:]}")]
     return [oid for oid in packed if batch.info(oid) is None]
-
-
-def missing_object(name: str) -> PlannerError:
-    """Return the error for an object that is needed and not there."""
-    return PlannerError(
-        "E_GIT", f"the object '{name}' is missing", hint="look for the damage with 'git fsck'"
-    )
 
 
 def is_gc_running(common: Path) -> bool:
@@ -184,21 +177,13 @@ def _is_stale(lock: Path) -> bool:
     return False
 
 
-def _write_kept_pack(repo: Repository, batch: Batch, fresh: Mapping[str, FreshObject]) -> Path:
-    """Write fresh objects into a pack that no gc deletes until the returned file is removed."""
-    folder = repo.common / "objects" / "pack"
-    _remove_old_keeps(folder)
-    return folder / f"pack-{_write_pack(repo.git, batch, fresh, f'--keep={_KEEP}')}.keep"
-
-
-def _write_pack(git: Git, batch: Batch, fresh: Mapping[str, FreshObject], *args: str) -> str:
-    """Write fresh objects into a pack, which no prune deletes; return the pack's name.
+def _write_pack(git: Git, batch: Batch, fresh: Mapping[str, FreshObject]) -> set[Path]:
+    """Write fresh objects into a pack that no gc deletes; return its mark.
 
     Args:
         git: the repository's git.
         batch: an open reader of the repository.
         fresh: the objects, each one before those that it names.
-        args: for `git index-pack`.
     """
     contents = {
         oid: (entry.kind, entry.content()) for oid, entry in fresh.items() if entry.content is not None
@@ -206,65 +191,39 @@ def _write_pack(git: Git, batch: Batch, fresh: Mapping[str, FreshObject], *args:
     for oid, entry in reversed(list(fresh.items())):
         if entry.remake is not None:
             contents[oid] = (entry.kind, _read_again(git, batch, oid, entry.remake, contents))
-    return index_pack(git, contents, *args)
+    return index_pack(git, contents)
 
 
 def _read_again(
     git: Git,
     batch: Batch,
     oid: str,
-    remake: Callable[[], object],
+    remake: Callable[[Mapping[str, str]], object],
     contents: Mapping[str, tuple[str, bytes]],
 ) -> bytes:
     """Read a commit, which is made again if it was deleted."""
-    for _ in range(_TRIES):
-        content = batch.read(oid)
-        if content is not None:
-            return content
+    content = batch.read(oid)
+    if content is not None:
+        return content
+    from git_planner.gitio.fresh.quarantine import quarantine
+
+    with quarantine(git, joined=False) as place:
         # Git makes no commit of a tree or of parents that are missing.
-        index_pack(git, contents)
-        remake()
-    raise missing_object(oid)
+        place.write_pack(contents)
+        place.join()
+        remake(place.env)
+        return place.read(oid)
 
 
-def index_pack(git: Git, contents: Mapping[str, tuple[str, bytes]], *args: str) -> str:
-    """Store objects as a pack: id -> kind and content. Return the pack's name."""
-    return git.line("index-pack", "--stdin", *args, stdin=pack_of(contents)).split()[-1]
+def index_pack(git: Git, contents: Mapping[str, tuple[str, bytes]]) -> set[Path]:
+    """Store objects as a pack that no gc deletes until a ref reaches one: id -> kind and content.
 
+    Returns:
+        The mark of the pack.
+    """
+    from git_planner.gitio.fresh.quarantine import quarantine
 
-def pack_of(contents: Mapping[str, tuple[str, bytes]]) -> bytes:
-    """Return objects in the format of a pack: id -> kind and content."""
-    import zlib
-
-    pack = bytearray(b"PACK\0\0\0\2" + len(contents).to_bytes(4, "big"))
-    for kind, content in contents.values():
-        number = ("commit", "tree", "blob", "tag").index(kind) + 1
-        size, byte = len(content) >> 4, (number << 4) | (len(content) & 15)
-        while size:
-            pack.append(byte | 0x80)
-            size, byte = size >> 7, size & 0x7F
-        pack.append(byte)
-        pack += zlib.compress(content, 1)
-    is_sha256 = any(len(oid) == 64 for oid in contents)
-    return bytes(pack + digest("sha256" if is_sha256 else "sha1", pack))
-
-
-def digest(hash_name: str, content: bytes | bytearray) -> bytes:
-    """Return the digest of a content by one of the hashes that git uses."""
-    if hash_name == "sha1":
-        # Loading OpenSSL, as 'hashlib' does, takes longer than hashing.
-        with suppress(ImportError):
-            import _sha1  # type: ignore[import-not-found]
-
-            return bytes(_sha1.sha1(content).digest())
-    import hashlib
-
-    return hashlib.new(hash_name, content, usedforsecurity=False).digest()
-
-
-def _remove_old_keeps(folder: Path) -> None:
-    """Remove the marks of killed processes, so that git may delete their packs."""
-    for path in folder.glob("pack-*.keep"):
-        with suppress(OSError):
-            if time.time() - path.stat().st_mtime > _KEEP_SECONDS and path.read_text().strip() == _KEEP:
-                path.unlink()
+    # Where git sees an object that is there already, it fails when a gc deletes that just then.
+    with quarantine(git, joined=False) as place:
+        place.write_pack(contents)
+        return place.keep_packs(list(contents))

@@ -1,0 +1,1 @@
+"""Objects that are written before a ref names them, kept from a concurrent gc."""
