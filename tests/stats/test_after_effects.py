@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from functools import partial
 from random import Random
 
@@ -11,6 +12,7 @@ import pytest
 from scipy import stats
 
 from git_planner.rules.stats import after_effects, paired_design
+from git_planner.rules.stats.summary import median
 
 
 def comparison(
@@ -54,34 +56,59 @@ def test_student_s_tail_is_scipys() -> None:
 
 
 def test_p_is_that_of_least_squares() -> None:
-    unlimited = partial(after_effects.p_value, limit=1e9)
+    unlimited = partial(after_effects.gain_tests, limit=1e9)
     for seed in range(5):
         rounds = comparison(9, seed, 0.5, (2.0, 1.0))
-        assert unlimited(rounds) == pytest.approx(by_numpy(rounds), rel=1e-6)
+        assert unlimited(rounds).by_deviation == pytest.approx(by_numpy(rounds), rel=1e-6)
         opposite = [(order, [-value for value in values]) for order, values in rounds]
         assert unlimited(opposite, "higher") == pytest.approx(unlimited(rounds))
+
+
+def in_waves(seed: int, length: int) -> list[tuple[str, list[float]]]:
+    """Return rounds in a wave, whose candidate changes nothing and slows down the runs after it."""
+    random, rounds, slower, run = Random(seed), [], 0.0, seed
+    for _ in range(13):
+        order = paired_design.round_order(coin=random.random() < 0.5, extra=random.randrange(3))
+        values = []
+        for letter in order:
+            height = 1.4 * math.sin(2 * math.pi * run / length)
+            values.append(100 + height + random.gauss(0, 0.2) + slower)
+            slower, run = 0.66 * slower + 5 * (letter == "B"), run + 1
+        rounds.append((order, values))
+    return rounds
+
+
+def test_waves_in_step_with_some_rounds_are_no_gain() -> None:
+    """Take one of 2,500 candidates for which the deviation of the runs says little about that of the gain."""
+    tests = after_effects.gain_tests(in_waves(6, 5))
+    assert tests.by_deviation < 0.001
+    assert tests.by_signs > 0.01
+    assert after_effects.p_value(in_waves(6, 5)) == tests.by_signs
 
 
 @pytest.mark.parametrize("lasting", [(5.0,), (-5.0,), (5.0, 2.5, 1.25, 0.6), (3.0, 2.1, 1.5, 1.0, 0.7)])
 def test_lasting_effects_are_no_gain_and_hide_none(lasting: tuple[float, ...]) -> None:
     luck = [after_effects.p_value(comparison(13, seed, 0.0, lasting)) for seed in range(100)]
     assert sum(p <= 0.05 for p in luck) <= 12
-    p_values = [after_effects.p_value(comparison(13, seed, 2.0, lasting)) for seed in range(20)]
-    assert max(p_values) < 0.05
+    tests = [after_effects.gain_tests(comparison(13, seed, 2.0, lasting)) for seed in range(20)]
+    assert max(test.by_deviation for test in tests) < 0.05
+    assert median([test.by_signs for test in tests]) < 0.05
 
 
 def test_one_disturbed_run_hides_no_gain() -> None:
     rounds = comparison(9, 3, 3.0)
-    undisturbed = after_effects.p_value(rounds)
+    undisturbed = after_effects.gain_tests(rounds)
     rounds[4][1][2] += 1000
-    assert undisturbed < after_effects.p_value(rounds) < 0.0001
+    disturbed = after_effects.gain_tests(rounds)
+    assert undisturbed.by_deviation < disturbed.by_deviation < 0.0001
+    assert undisturbed.by_signs < disturbed.by_signs < 0.01
 
 
 def test_a_gain_can_be_estimated_however_the_coins_fell() -> None:
     for coins in itertools.product((True, False), repeat=4):
         orders = [paired_design.round_order(coin=coin) for coin in coins]
         rounds = [(order, [100.0 - 9 * (letter == "B") for letter in order]) for order in orders]
-        assert after_effects.p_value(rounds) < 1e-6
+        assert after_effects.gain_tests(rounds).by_deviation < 1e-6
         assert after_effects.p_value(rounds, "higher") > 0.9
 
 

@@ -9,17 +9,23 @@ least squares:
 
 where a candidate's run counts 1 for the next run, FADING for the one after that, and so on. Together these
 two describe any effect on the next run alone, and nearly any that fades by a third from run to run. The gain
-is tested by Student's t, with large residuals limited (P. J. Huber, 'Robust Statistics', 1981). That is an
-approximation, unlike the sign-flip test: it is only asked in addition, and can only prevent a keep.
+is tested twice. First by Student's t, with large residuals limited (P. J. Huber, 'Robust Statistics', 1981);
+in noise that comes back, in waves, the deviation that it takes for granted is not that of the gain. So also
+by the signs of the rounds: each round's share in the estimate, without after-effects, changes its sign with
+the coin (J. Hemerik, J. Goeman and L. Finos, 'Robust testing in generalized linear models by sign-flipping
+score contributions', JRSS B 82, 2020). Both are approximations, unlike the sign-flip test of the gains
+themselves: they are only asked in addition, and can only prevent a keep.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from operator import mul, sub
-from typing import Literal
+from typing import Literal, NamedTuple
 
+from git_planner.rules.stats import signed_rank
 from git_planner.rules.stats.summary import median
 
 # The share of an after-effect that remains from run to run.
@@ -32,13 +38,27 @@ _PASSES = 10
 _DEPENDENT = 1e-6
 
 
+class GainTests(NamedTuple):
+    """The one-sided p-values of a gain without after-effects; both are 1 if it has no estimate."""
+
+    by_deviation: float = 1.0
+    by_signs: float = 1.0
+
+
 def p_value(
+    rounds: Sequence[tuple[str, Sequence[float]]], better: Literal["lower", "higher"] = "lower"
+) -> float:
+    """Return the one-sided p-value of the candidate's gain without after-effects: the larger of the two."""
+    return max(gain_tests(rounds, better))
+
+
+def gain_tests(
     rounds: Sequence[tuple[str, Sequence[float]]],
     better: Literal["lower", "higher"] = "lower",
     *,
     limit: float = _LIMIT,
-) -> float:
-    """Return the one-sided p-value of the candidate's gain without after-effects; 1 if that has no estimate.
+) -> GainTests:
+    """Test the candidate's gain without after-effects.
 
     Args:
         rounds: the order of each round, A for the base and B for the candidate, and its values in that order.
@@ -52,13 +72,17 @@ def p_value(
     values = _centred([value / largest for _, row in rounds for value in row], sizes)
     freedom = len(values) - len(sizes) - len(basis)
     if len(basis) < 3 or freedom < 1:
-        return 1.0
+        return GainTests()
     fitted, residuals = _limited_fit(values, basis, sizes, limit)
-    gain = _dot(fitted, basis[-1]) * (-1 if better == "lower" else 1)
+    sign = -1 if better == "lower" else 1
+    gain = sign * _dot(fitted, basis[-1])
     off = math.sqrt(_dot(residuals, residuals) / freedom)
     if not off:
-        return 0.0 if gain > 0 else 1.0
-    return student_tail(gain / off, freedom)
+        return GainTests(0.0, 0.0) if gain > 0 else GainTests()
+    # What the gain and chance alone explain, as if there were no after-effects.
+    rest = [residual + sign * gain * column for residual, column in zip(residuals, basis[-1], strict=True)]
+    shares = [sign * share for share in _sums(list(map(mul, rest, basis[-1])), sizes)]
+    return GainTests(student_tail(gain / off, freedom), signed_rank.sum_p_value(shares))
 
 
 def student_tail(t: float, freedom: int) -> float:
@@ -95,6 +119,12 @@ def _centred(values: Sequence[float], sizes: Sequence[int]) -> list[float]:
         mean = sum(part) / size
         centred += [value - mean for value in part]
     return centred
+
+
+def _sums(values: Sequence[float], sizes: Sequence[int]) -> list[float]:
+    """Return the sum of each round's values."""
+    ends = list(itertools.accumulate(sizes))
+    return [math.fsum(values[end - size : end]) for end, size in zip(ends, sizes, strict=True)]
 
 
 def _orthonormal(columns: Iterable[Sequence[float]]) -> list[list[float]]:

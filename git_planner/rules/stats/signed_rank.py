@@ -19,6 +19,9 @@ from functools import lru_cache
 
 from git_planner.rules.stats.summary import median
 
+# Values are summed in steps of this part of the largest.
+_STEPS = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -48,6 +51,20 @@ def p_value(gains: Sequence[float]) -> float:
     reached = sum(weight for weight, gain in signed if gain > 0)
     tails = _tails(tuple(sorted(weight for weight, _ in signed)))
     return tails[reached] / (1 << len(signed))
+
+
+def sum_p_value(gains: Sequence[float]) -> float:
+    """Return the one-sided p-value of the sum of gains, not of their ranks, under random signs.
+
+    Gains of unequal weight keep it, and a single large one counts as much as it is large. The sums are
+    counted exactly, in hundredths of the largest gain.
+    """
+    largest = max(map(abs, gains), default=0.0)
+    if not largest:
+        return 1.0
+    weights = [round(abs(gain) / largest * _STEPS) for gain in gains]
+    reached = sum(weight for weight, gain in zip(weights, gains, strict=True) if gain > 0)
+    return _tails(tuple(sorted(weights)))[reached] / (1 << len(weights))
 
 
 def min_gains(alpha: float) -> int:
