@@ -199,7 +199,7 @@ def test_the_billion_laughs_end_at_the_first() -> None:
         ),
         (
             HEAD + METRIC.format(more="pointer: /a, kind: noisy, pairs: {min: 4, max: 10}"),
-            ["/metrics/0/pairs/max: 10 pairs prove nothing at an 'alpha' of 0.1"],
+            ["/metrics/0/pairs/max: 10 pairs prove nothing at an 'alpha' of 0.05"],
         ),
         (
             JUDGED + "families: {streak: 4, bonus_streak: 2}",

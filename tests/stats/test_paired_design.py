@@ -60,10 +60,10 @@ def test_shares_sum_up_to_the_budget() -> None:
 
 
 def test_a_schedule_with_the_usual_numbers() -> None:
-    alpha = 0.1 / 21
-    looks = (Look(9, alpha / 2), Look(17, alpha / 4), Look(24, alpha / 4))
+    alpha = 0.05 / 21
+    looks = (Look(10, alpha / 2), Look(17, alpha / 4), Look(24, alpha / 4))
     assert paired_design.plan_comparison(Pairs(), 1) == Schedule(1, alpha, 2, looks, 24, 0.25)
-    assert [look.rounds for look in paired_design.plan_comparison(Pairs(), 60).looks] == [13, 19, 24]
+    assert [look.rounds for look in paired_design.plan_comparison(Pairs(), 60).looks] == [14, 19, 24]
 
 
 @given(NUMBERS, st.integers(1, 10_000))
@@ -116,7 +116,7 @@ def test_what_a_run_adds_to_the_next_one_cancels_out(
 def test_a_real_gain_is_found_at_the_first_look() -> None:
     plan = paired_design.plan_comparison(Pairs(), 1)
     count, state = ends(plan, *[5.0 + place for place in range(24)])
-    assert (count, state.ending, state.p, state.look) == (9, "improved", 2.0**-9, plan.looks[0])
+    assert (count, state.ending, state.p, state.look) == (10, "improved", 2.0**-10, plan.looks[0])
     assert state.adjusted_p is not None
     assert state.adjusted_p <= plan.looks[0].alpha
 

@@ -60,13 +60,13 @@ def test_a_gain_of_two_sigma_is_kept_within_the_stated_runs(
 ) -> None:
     row = outcome(report, case)
     assert row.share >= 0.79
-    assert row.runs <= 100
+    assert row.runs <= 135
     assert row.most <= 7 * Pairs().max / 2
 
 
 def test_most_of_the_runs_are_spent_on_what_is_worth_them(report: SimulationReport) -> None:
     assert outcome(report, SimulationCase("normal")).runs <= 36
-    assert outcome(report, SimulationCase("normal", 2.0)).runs <= 85
+    assert outcome(report, SimulationCase("normal", 2.0)).runs <= 110
 
 
 def test_more_runs_find_more_small_gains() -> None:
@@ -80,8 +80,10 @@ def test_effects_that_fade_from_run_to_run_give_no_keeps() -> None:
 
 
 def test_effects_that_fade_keep_no_step_with_long_waves() -> None:
-    cases = [SimulationCase(f"wave of {runs} runs", 0.0, 5.0, 0.5) for runs in (5, 10)]
-    assert [result.kept for result in simulate(Pairs(), 60, 2, 1, cases).outcomes] == [0, 0]
+    cases = [
+        SimulationCase(f"wave of {runs} runs", 0.0, 5.0, fading) for runs in (3, 5) for fading in (0.5, 0.66)
+    ]
+    assert [result.kept for result in simulate(Pairs(), 60, 2, 1, cases).outcomes] == [0, 0, 0, 0]
 
 
 def test_after_effects_on_noise_of_every_kind_give_no_keeps() -> None:

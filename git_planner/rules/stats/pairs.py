@@ -18,6 +18,6 @@ class Pairs(NamedTuple):
     screen: int = 4
     min: int = 16
     max: int = 48
-    alpha: float = 0.1
+    alpha: float = 0.05
     horizon: int = 20
     futility: float = 0.25
