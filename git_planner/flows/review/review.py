@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -25,14 +25,20 @@ _CHANGES = "openspec/changes/"
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """A review: what it is about, its title and its Markdown, and the facts that it was made from."""
+    """A review: what it is about, its title and its Markdown, and the source that it was made from."""
 
     kind: Kind
     name: str
     title: str
     body: str
-    facts: dict[str, Any]
+    source: Any
     approval: Approval | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The facts that it was made from, bounded and with secrets masked."""
+        source = self.source
+        return dict(source) if isinstance(source, Mapping) else shown(asdict(source))
 
     def document(self) -> dict[str, Any]:
         """Return the review as one JSON document."""
@@ -184,4 +190,4 @@ def _directive(facts: DirectiveReview) -> Review:
 
 
 def _made(kind: Kind, name: str, title: str, body: str, facts: Any) -> Review:
-    return Review(kind, name, redact.mask_text(title), redact.mask_text(body), shown(asdict(facts)))
+    return Review(kind, name, redact.mask_text(title), redact.mask_text(body), facts)

@@ -7,7 +7,6 @@ from git_planner.errors import PlannerError
 from git_planner.flows.approval.approval import approval_of
 from git_planner.flows.approval.trusted_rule import with_trusted_rule
 from git_planner.flows.discovery.plan_folder import OPTIONS
-from git_planner.flows.planning.manual import find_packet, packet_subject, read_answer
 from git_planner.flows.plans.base_commit import find_base
 from git_planner.flows.plans.page_store import Pages, missing_plan
 from git_planner.flows.review.review import Review
@@ -21,7 +20,6 @@ from git_planner.rules.approval.subject import ReviewSubject, state_subject
 from git_planner.rules.plans import pages
 from git_planner.rules.plans import plan as plans
 from git_planner.rules.policy.policy import Policy
-from git_planner.rules.tasks.task import task_from
 
 
 def find_subject(repo: Repository, review: Review) -> tuple[Policy, ReviewSubject]:
@@ -63,6 +61,9 @@ def review_approval(repo: Repository, review: Review, *, ask: Progress | None = 
     if review.kind == "guard":
         return None
     try:
+        # A large plan is not read where nothing asks for an approval.
+        if review.kind == "plan" and not find_base(repo, review.name, None).policy.review.requires("plan"):
+            return Approval("off")
         policy, subject = find_subject(repo, review)
     except PlannerError as error:
         if error.code in ("E_USAGE", "E_NO_POLICY", "E_UNKNOWN_REF", "E_SPEC"):
@@ -87,8 +88,8 @@ def read_plan_subject(repo: Repository, plan: str) -> ReviewSubject:
     items = {subjects.GOAL: subjects.goal_digest(first)}
     if options is not None:
         items[subjects.OPTIONS] = subjects.text_digest(options)
-    tasks = (task_from(document) for page in plan_pages.values() for document in page["tasks"])
-    items |= {task.uid: subjects.task_digest(task) for task in tasks}
+    tasks = (document for page in plan_pages.values() for document in page["tasks"])
+    items |= {str(document["uid"]): subjects.task_document_digest(document) for document in tasks}
     return subjects.plan_subject(plan, items)
 
 
@@ -100,6 +101,9 @@ def _directive_subject(repo: Repository, review: Review) -> ReviewSubject:
         iteration = look_up_iteration(repo, review.name, list_iterations(repo))
         assert iteration.state is not None
         return state_subject(iteration.state, iteration.start or iteration.state.base)
+    # The planners take long to import.
+    from git_planner.flows.planning.manual import find_packet, packet_subject, read_answer
+
     pending = find_packet(repo, _packet_ref(repo, review.name))
     try:
         answer = read_answer(pending.answer or b"", review.name, pending.packet)

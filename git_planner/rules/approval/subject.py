@@ -82,7 +82,11 @@ def spec_subject(plan: str, change: str, content: Any) -> ReviewSubject:
 
 def task_digest(task: Task) -> str:
     """Return the digest of what a task asks for."""
-    document = task.document()
+    return task_document_digest(task.document())
+
+
+def task_document_digest(document: Mapping[str, Any]) -> str:
+    """Return the digest of what the task of a valid document asks for."""
     return canonical_json.digest({name: document.get(name) for name in _TASK_FIELDS})
 
 

@@ -44,7 +44,7 @@ def review_since_approval(repo: Repository, what: str | None) -> Review:
     titles = _item_titles(repo, subject) if subject.kind == "plan" else {}
     body = redact.mask_text(render_since(result.name, now, last, titles))
     facts = {"approved": _facts(last), "digest": subject.digest}
-    return replace(result, body=body, facts={**result.facts, **facts})
+    return replace(result, body=body, source={**result.facts, **facts})
 
 
 def find_last_approval(repo: Repository, policy: Policy, subject: ReviewSubject) -> LastApproval | None:
