@@ -59,6 +59,11 @@ def _record(plan: str, record: str) -> dict[str, Command]:
     return {"record": Command("git-record", ["show", f"--plan={plan}"], [record])}
 
 
+def _review(what: str) -> dict[str, Command]:
+    # 'git plan review sync' is another command.
+    return {"review": Command("git-plan", ["review"], ["plan/sync" if what == "sync" else what])}
+
+
 KINDS: dict[str, ResourceKind] = {
     kind.name: kind
     for kind in (
@@ -70,6 +75,14 @@ KINDS: dict[str, ResourceKind] = {
             "text/markdown",
             _handoff,
             "text",
+        ),
+        ResourceKind(
+            "review",
+            "What people review: a directive, plan, spec or guard proposal, by its branch or name.",
+            ("what",),
+            "text/markdown",
+            _review,
+            "body",
         ),
         ResourceKind(
             "record",

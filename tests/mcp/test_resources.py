@@ -40,6 +40,9 @@ def test_a_plan_a_handoff_and_a_record(lab: Lab) -> None:
     assert "Which unit?" in handoff["text"]
     assert SECRET not in handoff["text"]
     assert json.loads(read(lab, "record", "default", record)["text"])["id"] == record
+    review = read(lab, "review", "plan/default")
+    assert review["media_type"] == "text/markdown"
+    assert review["text"].startswith("# Plan default\n")
     assert ask(lab, {"resources": str(lab.path)})["plans"] == [
         ["default", f"git-planner://plan/default?repo_path={lab.path}"]
     ]
@@ -50,6 +53,7 @@ def test_resources_that_are_not_there(lab: Lab) -> None:
         ("plan", ["default"], "E_NO_PLAN"),
         ("handoff", ["default", "task_001"], "E_NO_PLAN"),
         ("record", ["default", "x"], "E_NO_RECORD"),
+        ("review", ["sync"], "E_NO_PLAN"),
         ("plan", ["../main"], "E_NAME"),
         ("plan", ["--help"], "E_NAME"),
     ):

@@ -127,7 +127,7 @@ def test_a_client_lists_and_calls_tools_and_reads_resources(lab: Lab) -> None:
         content: Any = (await session.read_resource(plan.uri)).contents[0]
         assert json.loads(content.text)["tasks"]["tasks"][0]["title"] == "Shrink it"
         templates = (await session.list_resource_templates()).resource_templates
-        assert [template.name for template in templates] == ["plan", "handoff", "record"]
+        assert [template.name for template in templates] == ["plan", "handoff", "review", "record"]
         with pytest.raises(MCPError, match="E_USAGE"):
             await session.read_resource("git-planner://nothing/x")
 

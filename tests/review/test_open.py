@@ -163,3 +163,26 @@ def test_two_clones_open_the_same_directive(lab: Lab) -> None:
     other.rival(f"refs/heads/{packet}", "planner_packets/directive.json", answer)
     ran = other.run("git-plan", "review", packet, "--open")
     assert (ran.status, "has commits that are not here (E_CONFLICT)" in ran.err) == (5, True)
+
+
+def test_a_plan_and_a_spec_go_to_the_branch_of_the_plan(lab: Lab) -> None:
+    site = hosted(lab, "{plans: required, specs: required}")
+    plan = opened(lab, "default")
+    assert (plan["kind"], plan["head"], plan["base"]) == ("plan", "review/plan-default", "plan/default")
+    site.merge(plan["head"])
+    ran = lab.run("git-plan", "review", "default", "--exit-code")
+    lab.git("fetch", "-q")
+    assert (ran.status, lab.run("git-plan", "review", "default", "--exit-code").status) == (1, 0)
+    assert lab.run("git-plan", "task", "add", "Another", "--plan", "default").status == 0
+    difference = lab.run("git-plan", "review", "default", "--diff").out
+    assert "## New\n\n- task\\_002: Another\n" in difference
+
+
+def test_a_kill_between_push_and_opening(lab: Lab) -> None:
+    hosted(lab)
+    packet = answered_packet(lab, directive())
+    for calls in (3, 8, 13, 18):
+        lab.spawn("git-plan", "review", packet, "--open", **lab.crash_after(calls))
+    document = opened(lab, packet)
+    assert lab.git("ls-remote", "origin", f"refs/heads/{HEAD}").split()[0] == document["commit"]
+    assert opened(lab, packet)["pushed"] is False
