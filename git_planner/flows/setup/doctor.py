@@ -28,6 +28,7 @@ from git_planner.flows.plans.lost_plans import find_lost_plans
 from git_planner.flows.records.ledger import plan_names
 from git_planner.flows.records.standing import best_standings
 from git_planner.flows.setup import man_pages, repository_checks, terminal_check
+from git_planner.flows.setup.project import policy_checks
 from git_planner.flows.setup.settings_checks import settings_findings
 from git_planner.flows.sharing import merge_driver
 from git_planner.gitio.repository import Repository
@@ -149,7 +150,7 @@ def _check_policy(context: CheckContext) -> Iterator[Diagnostic]:
     try:
         context.policy = policy_at(repo, commit)
     except PlannerError as error:
-        yield _policy_finding(repo, error)
+        yield policy_checks.missing_policy(repo, error)
         return
     branch = context.policy.base
     try:
@@ -181,17 +182,6 @@ def _check_policy(context: CheckContext) -> Iterator[Diagnostic]:
         context.policy = policy_at(repo, tip)
     except PlannerError as error:
         yield Diagnostic("error", "policy-base", error.message, branch, str(error.hint))
-
-
-def _policy_finding(repo: Repository, error: PlannerError) -> Diagnostic:
-    if error.code != "E_NO_POLICY":
-        return Diagnostic("error", "policy-invalid", error.message, refnames.POLICY_FILE, str(error.hint))
-    is_uncommitted = repo.top is not None and (repo.top / refnames.POLICY_FILE).is_file()
-    message, fix = f"there is no '{refnames.POLICY_FILE}'", "git planner init"
-    if is_uncommitted:
-        message = f"'{refnames.POLICY_FILE}' is not committed"
-        fix = f"commit it on the base branch: git add {refnames.POLICY_FILE} && git commit"
-    return Diagnostic("error", "policy-missing", message, refnames.POLICY_FILE, fix)
 
 
 def _check_programs(context: CheckContext) -> Iterator[Diagnostic]:
@@ -239,6 +229,10 @@ def _is_executable(repo: Repository, program: str) -> bool:
     if os.path.isabs(program):
         return os.access(program, os.X_OK)
     return repo.git.run("cat-file", "-e", f"HEAD:{os.path.normpath(program)}").status == 0
+
+
+def _check_guard(context: CheckContext) -> Iterator[Diagnostic]:
+    yield from policy_checks.policy_findings(context.repo, context.policy)
 
 
 def _check_jail(context: CheckContext) -> Iterator[Diagnostic]:
@@ -484,6 +478,7 @@ CHECKS: tuple[Check, ...] = (
     _check_config,
     _check_policy,
     _check_programs,
+    _check_guard,
     _check_jail,
     _check_agent_jail,
     _check_agents,

@@ -13,6 +13,7 @@ from git_planner import atomic_file
 from git_planner.flows.hooks import install, uninstall
 from git_planner.flows.hooks.uninstall import UninstallResult
 from git_planner.flows.setup import repository_checks
+from git_planner.flows.setup.project.policy_checks import is_policy_ignored
 from git_planner.flows.setup.project.propose_policy import FULL, check_template, propose_policy
 from git_planner.flows.setup.project.try_policy import PolicyTrial, try_policy
 from git_planner.flows.sharing import merge_driver
@@ -151,5 +152,6 @@ def _next_steps(repo: Repository, policy: Path | None) -> tuple[str, ...]:
     if policy is not None and not (committed and repo.git.yes("diff", "--quiet", "HEAD", "--", str(policy))):
         steps.append(f"edit '{POLICY_FILE}': guarded paths, tests, metrics, agents")
         first = ", as the first commit of this repository" if repo.maybe("HEAD") is None else ""
-        steps.append(f"commit it on the base branch{first}: git add {POLICY_FILE} && git commit")
+        force = "-f " if is_policy_ignored(repo) else ""
+        steps.append(f"commit it on the base branch{first}: git add {force}{POLICY_FILE} && git commit")
     return (*steps, "check the setup: git planner doctor")
