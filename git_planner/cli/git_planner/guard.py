@@ -42,7 +42,9 @@ def check(
         say("staged changes are fine")
         return DONE
     if receive:
-        checked = flow.check_received(repo, os.fsdecode(sys.stdin.buffer.read()))
+        from git_planner.flows.review.received import check_received_push
+
+        checked = check_received_push(repo, os.fsdecode(sys.stdin.buffer.read()))
     elif range_ is not None:
         from git_planner.flows.records.standing import check_range
 

@@ -78,8 +78,8 @@ class CheckFinding:
     """One finding of a check.
 
     `severity` 'error' fails the check. `code` is stable: 'guard', 'start-up', 'shadow', 'runner',
-    'attributes', 'case', 'state', 'scope', 'document', 'trust', 'index-flags'. `path` and `commit` may be
-    None.
+    'attributes', 'case', 'state', 'scope', 'document', 'trust', 'index-flags', 'review'. `path` and
+    `commit` may be None.
     """
 
     severity: Literal["error", "warning", "info"]
