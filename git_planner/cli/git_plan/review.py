@@ -92,14 +92,14 @@ def _rendered(repo: Repository, what: str | None, *, diff: bool, with_approval: 
         from git_planner.flows.review.review import review as run
     result = run(repo, what)
     if with_approval:
-        from git_planner.flows.review.approve import with_approval as add
+        from git_planner.flows.review.approving.approve import with_approval as add
 
         return add(repo, result)
     return result
 
 
 def _approve(repo: Repository, what: str | None, message: str, *, as_json: bool) -> int:
-    from git_planner.flows.review.approve import approve_review
+    from git_planner.flows.review.approving.approve import approve_review
     from git_planner.rules.approval.decide import sentence
 
     result = approve_review(repo, what, message)

@@ -42,7 +42,7 @@ def check(
         say("staged changes are fine")
         return DONE
     if receive:
-        from git_planner.flows.review.received import check_received_push
+        from git_planner.flows.review.approving.received import check_received_push
 
         checked = check_received_push(repo, os.fsdecode(sys.stdin.buffer.read()))
     elif range_ is not None:

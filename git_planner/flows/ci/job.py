@@ -20,7 +20,7 @@ from git_planner.flows.approval.reviewed_branch import read_approval
 from git_planner.flows.iterations.review_branch import trailer_values
 from git_planner.flows.records.ledger import LedgerReader, plan_names
 from git_planner.flows.records.standing import check_range
-from git_planner.flows.review.approve import with_approval
+from git_planner.flows.review.approving.approve import with_approval
 from git_planner.flows.review.proposed import review_proposed
 from git_planner.flows.review.review import Review, review
 from git_planner.gitio import history

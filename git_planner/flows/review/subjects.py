@@ -62,8 +62,10 @@ def review_approval(repo: Repository, review: Review, *, ask: Progress | None = 
         return None
     try:
         # A large plan is not read where nothing asks for an approval.
-        if review.kind == "plan" and not find_base(repo, review.name, None).policy.review.requires("plan"):
-            return Approval("off")
+        if review.kind == "plan":
+            policy = with_trusted_rule(repo, find_base(repo, review.name, None).policy, "plan")
+            if not policy.review.plans:
+                return Approval("off")
         policy, subject = find_subject(repo, review)
     except PlannerError as error:
         if error.code in ("E_USAGE", "E_NO_POLICY", "E_UNKNOWN_REF", "E_SPEC"):
