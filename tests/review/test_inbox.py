@@ -32,6 +32,7 @@ def test_a_review_from_its_opening_to_its_end(lab: Lab) -> None:
     assert reviews(lab) == [waits]
     assert reviews(lab) == [waits]
     request_changes(site, head, "Use another loop.")
+    request_changes(site, head, "task_001: no tests.")
     synced(lab, packet)
     assert reviews(lab) == [(packet, "Ann requested changes: Use another loop.", f"git plan review {packet}")]
     site.merge(head)
@@ -48,3 +49,13 @@ def test_a_branch_of_a_person_with_such_a_name(lab: Lab) -> None:
     hosted(lab)
     lab.git("branch", "review/mine")
     assert reviews(lab) == []
+
+
+def test_an_iteration_that_waits_is_not_called_interrupted(lab: Lab) -> None:
+    hosted(lab)
+    assert lab.run("git-plan", "offline").status == 0
+    opened(lab)
+    items = one_document(lab.run("git-plan", "inbox", "--json").out)["items"]
+    assert [(item["kind"], item["command"]) for item in items] == [
+        ("review", "git plan review sync iter/0001-auto")
+    ]

@@ -175,6 +175,7 @@ def test_a_plan_and_a_spec_go_to_the_branch_of_the_plan(lab: Lab) -> None:
     assert (ran.status, lab.run("git-plan", "review", "default", "--exit-code").status) == (1, 0)
     assert lab.run("git-plan", "task", "add", "Another", "--plan", "default").status == 0
     difference = lab.run("git-plan", "review", "default", "--diff").out
+    assert opened(lab, "default")["action"] == "link"
     assert "## New\n\n- task\\_002: Another\n" in difference
 
 
@@ -186,3 +187,15 @@ def test_a_kill_between_push_and_opening(lab: Lab) -> None:
     document = opened(lab, packet)
     assert lab.git("ls-remote", "origin", f"refs/heads/{HEAD}").split()[0] == document["commit"]
     assert opened(lab, packet)["pushed"] is False
+
+
+def test_what_is_merged_already_is_not_opened_again(lab: Lab) -> None:
+    site = hosted(lab)
+    packet = answered_packet(lab, directive())
+    head = opened(lab, packet)["head"]
+    site.merge(head)
+    before = site.git("rev-parse", head)
+    ran = lab.run("git-plan", "review", packet, "--open")
+    assert (ran.status, ran.out) == (0, "merged into 'plan/default'\n")
+    assert ran.err == "note: 'plan/default' on 'origin' has its approval already; nothing was pushed\n"
+    assert site.git("rev-parse", head) == before

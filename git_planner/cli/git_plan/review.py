@@ -149,6 +149,9 @@ def _show_opened(opened: OpenedReview) -> None:
         tell(f"pushed '{target.head}' to '{target.remote}'")
     for remark in opened.remarks:
         tell(f"note: {remark}")
+    if target.is_merged:
+        say(f"merged into '{target.base}'{f': {request.url}' if request else ''}")
+        return
     if request is None:
         place = f":\n{opened.link}" if opened.link else " on your hosting site"
         say(f"open a pull request of '{target.head}' into '{target.base}'{place}\n")

@@ -98,8 +98,11 @@ def unreadable_items(plan: str, error: PlannerError, changed: str) -> Iterator[I
 def branch_items(repo: Repository, plan: str | None, times: dict[str, str]) -> Iterator[InboxItem]:
     """Yield iterations and reviews that wait; unless a plan is named, packets, proposals, lost plans, too."""
     iterations = list_iterations(repo, plan)
-    yield from _of_iterations(repo, iterations, times)
-    yield from review_items(repo, plan, iterations, times)
+    reviews = list(review_items(repo, plan, iterations, times))
+    reviewed = {item.subject for item in reviews}
+    # One that waits for its approval was not interrupted.
+    yield from (item for item in _of_iterations(repo, iterations, times) if item.subject not in reviewed)
+    yield from reviews
     if plan is None:
         yield from _of_branches(repo, times)
 

@@ -82,7 +82,11 @@ def _item(
         if begun or not plans.packet_slug(name):
             command = f"git iterate resume {begun[0].number if begun else name}"
         return InboxItem("review", since, plan, name, f"the {kind} is approved and has not run", command)
-    about = [remark for remark in remarks if remark.about == f"{kind} {shown}"]
+    about = [
+        remark
+        for remark in remarks
+        if remark.about == f"{kind} {shown}" and remark.task is None and remark.decision != "comment"
+    ]
     if about and about[-1].decision == "changes_requested":
         text = f"{about[-1].author} requested changes: {' '.join(about[-1].text.split())[:300]}"
         return InboxItem("review", about[-1].at or since, plan, name, text, f"git plan review {shown}")

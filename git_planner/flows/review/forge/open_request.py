@@ -84,6 +84,10 @@ def open_review(repo: Repository, what: str | None, progress: Progress) -> Opene
     client = find_client(repo, address) if address else None
     # A site that cannot be asked is told before anything is pushed.
     request = client.find(target.head) if client else None
+    if target.is_merged:
+        text = _request_text(repo, review, target, request)
+        remark = f"'{target.base}' on '{target.remote}' has its approval already; nothing was pushed"
+        return OpenedReview(review, "merged", target, False, request, None, text, (remark,))
     target, is_pushed = push_head(repo, target, progress)
     text = _request_text(repo, review, target, request)
     link = new_request_link(address, target.head, target.base, text.title, text.body) if address else None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from git_planner.config.policy_file import policy_or_none
 from git_planner.errors import PlannerError
+from git_planner.flows.approval import reviewed_branch
 from git_planner.flows.approval.request import make_request
 from git_planner.flows.approval.reviewed_branch import read_approval
 from git_planner.flows.guard.base_branch import find_base_branch
@@ -16,7 +17,7 @@ from git_planner.gitio.repository import Repository
 from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.approval.decide import check_document
-from git_planner.rules.approval.subject import ReviewSubject, approved_path
+from git_planner.rules.approval.subject import ReviewSubject, approved_path, request_branch
 from git_planner.rules.policy.review_rule import ReviewRule
 
 
@@ -25,7 +26,8 @@ class RequestTarget:
     """Target of a review: the remote, the branch `head` with its commit, and the branch `base`.
 
     `trusted` is the commit whose policy and code owners count. `paths` are those that change. `subject` is
-    what a merge approves; None for a guard proposal, which changes the base itself.
+    what a merge approves; None for a guard proposal, which changes the base itself. `is_merged`: it is in
+    `base` already, and nothing is proposed.
     """
 
     rule: ReviewRule
@@ -36,6 +38,7 @@ class RequestTarget:
     trusted: str
     paths: tuple[str, ...]
     subject: ReviewSubject | None
+    is_merged: bool = False
 
 
 def find_target(repo: Repository, review: Review, progress: Progress) -> RequestTarget:
@@ -50,6 +53,11 @@ def find_target(repo: Repository, review: Review, progress: Progress) -> Request
     rule = policy.review
     trusted = subject.base or str(review.facts.get("base") or "HEAD")
     _push_plan(repo, rule.remote, subject.plan, trusted, progress)
+    tip = reviewed_branch.refresh(repo, rule.remote, subject.plan, progress)
+    path, base = approved_path(subject), refnames.PLAN + subject.plan
+    if tip is not None and _proposes(repo, subject, tip):
+        head = request_branch(subject)
+        return RequestTarget(rule, rule.remote, head, tip, base, trusted, (path,), subject, is_merged=True)
     request = make_request(repo, policy, subject, progress)
     return RequestTarget(
         rule=rule,
@@ -78,7 +86,7 @@ def push_head(repo: Repository, target: RequestTarget, progress: Progress) -> tu
     if there is not None and not history.is_complete(repo.git, there):
         remote.fetch_commits(repo, target.remote, [ref], progress)
     if there is not None and not history.is_fast_forward(repo.git, target.commit, there):
-        if not _proposes_same(repo, target, there):
+        if target.subject is None or not _proposes(repo, target.subject, there):
             raise PlannerError(
                 "E_CONFLICT",
                 f"'{target.head}' on '{target.remote}' has commits that are not here",
@@ -124,8 +132,6 @@ def _push_plan(repo: Repository, remote_name: str, plan: str, base: str, progres
     progress(f"'{refnames.short_name(ref)}' was created on '{remote_name}'")
 
 
-def _proposes_same(repo: Repository, target: RequestTarget, tip: str) -> bool:
-    if target.subject is None:
-        return False
-    document = read_approval(repo, f"{tip}:{approved_path(target.subject)}")
-    return document is not None and check_document(document, target.subject) == "approved"
+def _proposes(repo: Repository, subject: ReviewSubject, commit: str) -> bool:
+    document = read_approval(repo, f"{commit}:{approved_path(subject)}")
+    return document is not None and check_document(document, subject) == "approved"
