@@ -1,4 +1,4 @@
-"""Three directives under review: one is approved, one is planned again with a reviewer's words, one waits."""
+"""A loop of three directives: one is approved, one planned again with a reviewer's words, one never runs."""
 
 from __future__ import annotations
 
@@ -7,16 +7,27 @@ import sys
 
 from tests.support.lab import Lab
 from tests.support.servers.hosting_site import OWNER, HostingSite, hosted
-from tests.support.workshop import POLICY, directive
+from tests.support.waiting import wait_until
+from tests.support.workshop import POLICY, directive, patch
 
-OBJECTIVES = ("Shrink it with a loop", "Shrink it by hand", "Rewrite all of it", "Shrink it with a table")
+OBJECTIVES = (
+    "Shrink it with a loop",
+    "Shrink it by hand",
+    "Rewrite all of it",
+    "Something else",
+    "Shrink it with a table",
+)
 WORDS = "By hand is not maintained here: use a table."
 
 
 def planner(lab: Lab) -> str:
     """Write a planner that keeps its prompts and proposes one objective after the other; return a policy."""
     program = lab.root / "planner.py"
-    answers = [json.dumps(directive(objective=objective)) for objective in OBJECTIVES]
+    families = ["family:shrink"] * 3 + ["family:reuse"] * 2
+    answers = [
+        json.dumps(directive(objective=objective, strategy_family=family))
+        for objective, family in zip(OBJECTIVES, families, strict=True)
+    ]
     program.write_text(
         "import pathlib, sys\n"
         f"folder = pathlib.Path({str(lab.root)!r})\n"
@@ -29,20 +40,10 @@ def planner(lab: Lab) -> str:
     return POLICY.replace("planner: offline, ", agents) + "review: {directives: required, others: true}\n"
 
 
-def planned(lab: Lab, number: int) -> str:
-    """Plan a directive that has to wait; return its branch."""
-    ran = lab.run("git-iterate", "--json")
-    document = json.loads(ran.out)
-    assert (ran.status, document["code"]) == (3, "E_REVIEW"), ran.err
-    assert document["details"][-1] == f"once it is approved: git iterate resume {number}"
-    return lab.git("for-each-ref", "--format=%(refname:short)", f"refs/heads/iter/{number:04d}-*")
-
-
-def opened(lab: Lab, branch: str) -> str:
-    """Open the review of a directive; return the branch that proposes it."""
-    ran = lab.run("git-plan", "review", branch, "--open", "--json")
-    assert ran.status == 0, ran.err
-    return str(json.loads(ran.out)["head"])
+def proposals(site: HostingSite) -> dict[str, str]:
+    """Return the branches on the site that propose approvals: the number of the directive -> branch."""
+    names = site.git("for-each-ref", "--format=%(refname:short)", "refs/heads/review/").split()
+    return {name.removeprefix("review/")[:4]: name for name in names}
 
 
 def requests_changes(site: HostingSite, proposal: str) -> None:
@@ -54,41 +55,42 @@ def requests_changes(site: HostingSite, proposal: str) -> None:
     site.git("update-ref", ref, new, tip)
 
 
-def commits(lab: Lab, branch: str) -> int:
-    """Return how many commits a branch has that main lacks."""
-    return int(lab.git("rev-list", "--count", branch, "^main"))
+def branch_of(lab: Lab, number: int) -> str:
+    """Return the branch of an iteration."""
+    return lab.git("for-each-ref", "--format=%(refname:short)", f"refs/heads/iter/{number:04d}-*")
 
 
-def test_three_directives(lab: Lab) -> None:
-    # Another person than the reviewer plans and pushes.
-    site = hosted(lab, "{directives: off}")
+def test_a_loop_of_three_directives(lab: Lab) -> None:
+    # The directive that is given up counts as an attempt, with a patch.
+    site = hosted(lab, "{directives: off}", **{"patches/3.patch": patch(90, 80)})
     lab.commit("reviews are required", {".git-planner.yml": planner(lab)})
     lab.git("push", "-q", "origin", "main")
-    first, second, third = planned(lab, 1), planned(lab, 2), planned(lab, 3)
-    opened(lab, third)
-
-    # One is approved by a squash, with the name of who approved it.
-    site.merge(opened(lab, first), "github squash", text="\n\nApproved-by: Ann Owner <ann@example.org>")
-    assert lab.run("git-iterate", "resume", "1").status == 0
-    assert lab.git("show", "iter/best:src/size.txt") == "90"
-
-    # One gets words of the reviewer, and is planned again with them.
-    requests_changes(site, opened(lab, second))
-    synced = lab.run("git-plan", "review", "sync", second, "--json")
-    assert synced.status == 0, synced.err
-    assert [remark["decision"] for remark in json.loads(synced.out)["remarks"]] == ["changes_requested"]
-    again = planned(lab, 4)
-    prompts = [(lab.root / f"prompt-{number}").read_text() for number in (1, 2, 3, 4)]
-    assert [WORDS in prompt for prompt in prompts] == [False, False, False, True]
-    assert f"Ann Owner requested changes on the directive {second}" in prompts[3]
-    site.merge(opened(lab, again), "merge")
-    assert lab.run("git-iterate", "resume", "4").status == 0
+    process = lab.start("git-iterate", "--loop", "--wait-review", "--max-attempts", "2")
+    try:
+        wait_until(lambda: len(proposals(site)) == 3)
+        assert "refs/heads/iter/best" not in lab.refs()
+        approved = "\n\nApproved-by: Ann Owner <ann@example.org>"
+        site.merge(proposals(site)["0001"], "github squash", text=approved)
+        # It plans the next one from the new best, since no more than three may wait.
+        wait_until(lambda: "0004" in proposals(site))
+        requests_changes(site, proposals(site)["0002"])
+        wait_until(lambda: "0005" in proposals(site))
+        site.merge(proposals(site)["0005"], "merge")
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err.decode()
+    finally:
+        process.kill()
+        process.wait()
+    prompts = [(lab.root / f"prompt-{number}").read_text() for number in range(1, 6)]
+    assert [WORDS in prompt for prompt in prompts] == [False, False, False, False, True]
+    assert f"Ann Owner requested changes on the directive {branch_of(lab, 2)}" in prompts[4]
     assert lab.git("show", "iter/best:src/size.txt") == "80"
+    assert lab.git("tag", "--list", "best/*").split() == ["best/80-auto-i5", "best/90-auto-i1"]
 
-    # One is never approved, and never runs; nor does the one that was sent back.
-    for number in (2, 3):
-        ran = lab.run("git-iterate", "resume", str(number))
-        assert (ran.status, "has no approval (E_REVIEW)" in ran.err) == (3, True), ran.err
-    assert [commits(lab, branch) for branch in (second, third)] == [1, 1]
-    assert lab.git("tag", "--list", "best/*").split() == ["best/80-auto-i4", "best/90-auto-i1"]
+    # Neither the directive that was sent back nor the one that nobody approved has run, or runs.
+    for number in (2, 3, 4):
+        assert lab.git("rev-list", "--count", branch_of(lab, number), "^main", "^iter/best") == "1"
+    ran = lab.run("git-iterate", "resume", "3")
+    assert (ran.status, "has no approval (E_REVIEW)" in ran.err) == (3, True), ran.err
+    assert "changes requested by Ann Owner" in lab.run("git-iterate", "resume", "2").out
     lab.fsck()
