@@ -109,6 +109,7 @@ def test_recording_as_json(lab: Lab) -> None:
             "record": json.loads(json.dumps(record.document())),
             "cached": False,
             "cached_note": None,
+            "excerpt": [],
             "advanced": False,
             "tag": None,
             "ledger": "refs/heads/plan/default",

@@ -39,6 +39,8 @@ def recorded(done: RecordResult) -> Iterator[str]:
         yield f"  note    {_first_line(note)}"
     if done.logs and not record.valid:
         yield f"  output  {done.logs}"
+    for line in done.excerpt:
+        yield f"  | {line}"
 
 
 def recorded_document(done: RecordResult) -> dict[str, Any]:
@@ -52,6 +54,7 @@ def recorded_document(done: RecordResult) -> dict[str, Any]:
         "tag": done.tag,
         "ledger": done.ledger,
         "logs": str(done.logs) if done.logs else None,
+        "excerpt": list(done.excerpt),
     }
 
 

@@ -46,6 +46,7 @@ class RecordResult:
 
     `cached`: it is an older record or reuses one's measurement. `advanced`: it moved the rolling best; `tag`
     is the full ref of its tag. `ledger` is the plan's branch; `logs` is the folder with the commands' output.
+    `excerpt` are the last lines of the first failing test, or of the command that failed.
     """
 
     record: Record
@@ -54,6 +55,7 @@ class RecordResult:
     tag: str | None
     ledger: str
     logs: Path | None = None
+    excerpt: tuple[str, ...] = ()
 
     @property
     def exit(self) -> int:
@@ -317,7 +319,13 @@ class Recorder:
             with suppress(OSError):
                 logs.chmod(logs.parent.stat().st_mode & 0o777)
                 logs.rename(self._place(done.record.id))
-        return replace(done, logs=self._logs(done.record.id))
+        kept = self._logs(done.record.id)
+        excerpt: tuple[str, ...] = ()
+        if outcome.refusal is not None and kept is not None:
+            from git_planner.flows.measuring.reports.failing_output import failing_output
+
+            excerpt = failing_output(kept, outcome.proof, outcome.refusal)
+        return replace(done, logs=kept, excerpt=excerpt)
 
     def _is_reusable(self, source: rows_.RecordRow, rows: Sequence[rows_.RecordRow]) -> bool:
         """Return whether a known result of the same tree was compared with the current best."""

@@ -25,7 +25,8 @@ class PolicyTrial:
     """Result of measuring HEAD by a policy.
 
     `refusal` is why it is not valid, and `line` the line of the policy to change then. `guarded` is the
-    number of guarded files, `seconds` the time that it took.
+    number of guarded files, `seconds` the time that it took; `excerpt` are
+    the last lines of what failed.
     """
 
     commit: str
@@ -37,6 +38,7 @@ class PolicyTrial:
     notes: Sequence[str]
     seconds: float
     logs: Path
+    excerpt: Sequence[str] = ()
 
     @property
     def cause(self) -> str | None:
@@ -66,6 +68,7 @@ class PolicyTrial:
             "notes": list(self.notes),
             "seconds": self.seconds,
             "logs": str(self.logs),
+            "excerpt": list(self.excerpt),
         }
 
 
@@ -80,6 +83,7 @@ def try_policy(repo: Repository, content: bytes, progress: Progress) -> PolicyTr
     Raises:
         PlannerError: E_POLICY; what `run_benchmark.measure` raises.
     """
+    from git_planner.flows.measuring.reports.failing_output import failing_output
     from git_planner.flows.measuring.run_benchmark import measure
 
     head = repo.maybe("HEAD")
@@ -102,4 +106,5 @@ def try_policy(repo: Repository, content: bytes, progress: Progress) -> PolicyTr
         notes=done.notes,
         seconds=round(time.monotonic() - began, 1),
         logs=logs,
+        excerpt=failing_output(logs, done.proof, done.refusal) if done.refusal else (),
     )
