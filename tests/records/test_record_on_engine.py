@@ -6,12 +6,21 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from git_planner.engines.contract import slow_error
+from git_planner.errors import PlannerError
+from git_planner.flows.iterations.iterate import IterateOptions, LoopOptions, loop
+from git_planner.flows.measuring.benches.bench import HostBench
+from git_planner.flows.measuring.run_benchmark import BenchmarkResult
 from git_planner.flows.records.ledger import read_ledger
+from git_planner.gitio.repository import Repository
 from tests.engines.dask_cluster import cluster, until
 from tests.support.benchmark_project import attempt, project
 from tests.support.lab import Lab
-from tests.support.small_campaign import agent, campaign
+from tests.support.small_campaign import agent, campaign, hush
 
 # The first run of the benchmark with the value 80 waits for a file; whoever measures leaves a mark.
 SLOW = """\
@@ -64,6 +73,7 @@ def test_a_record_on_a_worker_of_this_host_is_that_of_this_host(lab: Lab) -> Non
     # The same environment: the command on this host has it already.
     assert record(lab)["cached"] is True
     assert len(read_ledger(lab.repo, "default")) == 2
+    assert lab.run("git-record", "verify", "--engine", "local").status == 0
     logs = lab.path / ".git" / "planner" / "records" / done["record"]["id"]
     assert "CYCLES: 90" in (logs / "cycles-1.stdout").read_text()
 
@@ -160,3 +170,49 @@ def test_a_loop_of_three_iterations_on_a_cluster(lab: Lab) -> None:
     assert [turn["record"]["verdict"] for turn in done["attempts"]] == ["improved"] * 3
     assert (done["best_before"], done["best_after"]) == (None, 91.0)
     assert [row.kind for row in read_ledger(lab.repo, "default")] == ["baseline"] + ["attempt"] * 3
+
+
+def test_noise_is_that_of_the_worker(lab: Lab) -> None:
+    slow_project(lab)
+    ran = lab.run("git-record", "noise", "--runs", "3", "--engine", "local", "--json")
+    assert ran.status == 0, ran.err
+    noise = json.loads(ran.out)["noise"]
+    assert (noise["metrics"][0]["deviation"], "measured on" in ran.err) == (0, True)
+
+
+class SilentBench(HostBench):
+    """A bench whose workers do not answer any more after some measurements."""
+
+    def __init__(self, repo: Repository, answers: int) -> None:
+        super().__init__(repo)
+        self.answers = answers
+
+    def measure(self, *args: Any, **options: Any) -> BenchmarkResult:
+        """Measure, or raise."""
+        self.answers -= 1
+        if self.answers < 0:
+            raise slow_error("tcp://10.0.0.9:1", 600)
+        return super().measure(*args, **options)
+
+
+@pytest.mark.parametrize(("answers", "agents"), [(0, 0), (1, 1)])
+def test_a_loop_ends_when_no_worker_answers_and_pays_for_nothing_twice(
+    lab: Lab, answers: int, agents: int
+) -> None:
+    campaign(lab)
+    agent(lab, f"echo run >>{lab.root}/agents; echo 90 >value")
+    options = IterateOptions(bench=SilentBench(lab.repo, answers))
+    with pytest.raises(PlannerError) as raised:
+        loop(lab.repo, LoopOptions(options, count=3), hush)
+    assert "has not answered within 600 seconds" in raised.value.message
+    assert (lab.root / "agents").exists() is bool(agents)
+    if agents:
+        assert (raised.value.code, "'git iterate resume 1'" in str(raised.value.hint)) == (
+            "E_WORKER_LOST",
+            True,
+        )
+        # What was paid for is recorded without another agent.
+        assert lab.run("git-iterate", "resume", "1").status == 0
+        assert (lab.root / "agents").read_text().split() == ["run"]
+    else:
+        assert "refs/heads/iter/0001-lower-it" not in lab.refs()

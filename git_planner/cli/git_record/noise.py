@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from git_planner.cli.git_record.render import in_columns
-from git_planner.cli.options import force_option, json_option, plan_option
+from git_planner.cli.options import bench_options, force_option, json_option, plan_option
 from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository
@@ -63,6 +63,7 @@ def simulate(trials: int, campaigns: int, seed: int, metric: str | None, as_json
     "--runs", metavar="N", type=click.IntRange(3, 1000), default=20, show_default=True, help="Number of runs."
 )
 @force_option("Measure again even if the noise is known.")
+@bench_options
 @json_option
 def noise(plan: str | None, runs: int, force: bool, as_json: bool) -> int:
     """Measure the base N times, and store how much its noisy metrics vary on this machine.
@@ -70,9 +71,13 @@ def noise(plan: str | None, runs: int, force: bool, as_json: bool) -> int:
     Needed once per instrument and environment. A 'min_gain' in the policy that is below twice the noise is
     refused, now and by 'git record'.
     """
+    from git_planner.config.settings import read_settings
+    from git_planner.flows.measuring.benches.open_bench import open_bench
     from git_planner.flows.measuring.noise import report_noise as run
 
-    done = run(open_repository(), plan=plan, runs=runs, force=force, progress=tell)
+    repo = open_repository()
+    with open_bench(repo, read_settings(repo), tell) as bench:
+        done = run(repo, plan=plan, runs=runs, force=force, progress=tell, bench=bench)
     if as_json:
         emit(
             {

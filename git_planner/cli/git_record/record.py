@@ -191,15 +191,20 @@ def compare(first: str, second: str, plan: str | None, as_json: bool) -> int:
 @click.command()
 @ref_argument
 @plan_option
+@bench_options
 @json_option
 def verify(ref: str, plan: str | None, as_json: bool) -> int:
     """Measure REF again without storing the result, and report whether its record holds.
 
     Exit with 0 when it holds, 1 when it does not, 4 or 124 when it could not be measured.
     """
+    from git_planner.config.settings import read_settings
+    from git_planner.flows.measuring.benches.open_bench import open_bench
     from git_planner.flows.records.verify import verify_record as run
 
-    done = run(open_repository(), ref, plan=plan, progress=tell)
+    repo = open_repository()
+    with open_bench(repo, read_settings(repo), tell) as bench:
+        done = run(repo, ref, plan=plan, progress=tell, bench=bench)
     if as_json:
         emit(done.document())
     else:

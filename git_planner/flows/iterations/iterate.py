@@ -14,6 +14,7 @@ from git_planner.agents.contract import Brief, Implementer, Usage
 from git_planner.agents.prompts import apply_prompt
 from git_planner.config.policy_file import policy_at
 from git_planner.config.settings import Settings, read_settings
+from git_planner.engines.contract import WorkerLostError
 from git_planner.errors import DONE, MACHINE_FAILURES, NO, PlannerError
 from git_planner.flows.approval.approval import require
 from git_planner.flows.iterations import in_place as inplace
@@ -250,7 +251,8 @@ def loop(
             if error.code == "E_PATCHES_EXHAUSTED":
                 totals = replace(totals, exhausted=True)
                 continue
-            if not stop.is_transient_code(error.code):
+            # Without workers that answer, no later attempt would be measured either.
+            if isinstance(error, WorkerLostError) or not stop.is_transient_code(error.code):
                 raise
             failures.append(error.message)
             progress(f"attempt {totals.attempts + 1} failed: {error.message} ({error.code})")
@@ -353,12 +355,13 @@ def interruptible(state: IterationState) -> Iterator[None]:
     except PlannerError as error:
         if error.code == "E_SIGN":
             hint = f"mend it, then 'git iterate resume {number}' commits the work; no agent is run again"
-        elif error.code in MACHINE_FAILURES:
+        elif isinstance(error, WorkerLostError) or error.code in (*MACHINE_FAILURES, "E_REMOTE"):
             # The same command again would pay for another attempt.
             hint = f"mend that, then 'git iterate resume {number}' goes on with what there is"
         else:
             raise
-        raise PlannerError(error.code, error.message, hint=hint, details=error.details) from None
+        code = "E_WORKER_LOST" if isinstance(error, WorkerLostError) else error.code
+        raise PlannerError(code, error.message, hint=hint, details=error.details) from None
     except KeyboardInterrupt:
         raise PlannerError(
             "E_INTERRUPTED",

@@ -9,7 +9,7 @@ from git_planner import documents
 from git_planner.errors import PlannerError
 from git_planner.flows.guard import trusted_base
 from git_planner.flows.guard.trusted_base import Subject
-from git_planner.flows.measuring.benches.bench import Bench, HostBench
+from git_planner.flows.measuring.benches.bench import Bench, HostBench, on_one_worker
 from git_planner.flows.measuring.candidate_tree import Candidate, build_candidate
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Store
@@ -36,7 +36,13 @@ class NoiseReport:
 
 
 def report_noise(
-    repo: Repository, *, plan: str | None, runs: int, force: bool, progress: Progress
+    repo: Repository,
+    *,
+    plan: str | None,
+    runs: int,
+    force: bool,
+    progress: Progress,
+    bench: Bench | None = None,
 ) -> NoiseReport:
     """Measure the noise of the trusted base of HEAD, unless it is known, and store it on the plan branch.
 
@@ -46,20 +52,22 @@ def report_noise(
         runs: the number of runs of each noisy metric; at least two.
         force: measure again even if the noise is known.
         progress: called with each progress message.
+        bench: where they are measured (default: this host).
 
     Raises:
         PlannerError: E_USAGE if no metric is noisy, E_MEASURE, E_MIN_GAIN if the policy's 'min_gain' is below
             twice the noise (which is stored nevertheless), and the errors of `find_subject`.
     """
     subject = trusted_base.base_subject(trusted_base.find_subject(repo, "HEAD", plan))
-    bench = HostBench(repo)
-    candidate, site = build_candidate(repo, subject), bench.site(subject.base, subject.policy)
-    noise = None if force else read_noise(repo, subject, candidate.instrument, site.digest)
-    done = NoiseReport(
-        noise or measure_noise(repo, subject, candidate, bench, runs, progress),
-        noise is not None,
-        subject.ref,
-    )
+    candidate, place = build_candidate(repo, subject), bench or HostBench(repo)
+
+    def measured() -> NoiseReport:
+        site = place.site(subject.base, subject.policy)
+        known = None if force else read_noise(repo, subject, candidate.instrument, site.digest)
+        noise = known or measure_noise(repo, subject, candidate, place, runs, progress)
+        return NoiseReport(noise, known is not None, subject.ref)
+
+    done = on_one_worker(measured, progress)
     check_min_gains(done.noise, subject.policy)
     return done
 

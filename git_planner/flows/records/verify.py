@@ -8,7 +8,7 @@ from typing import Any
 from git_planner.errors import DEADLINE, DONE, NO, UNREACHED, PlannerError
 from git_planner.flows.guard import trusted_base
 from git_planner.flows.guard.trusted_base import Subject
-from git_planner.flows.measuring import run_benchmark
+from git_planner.flows.measuring.benches.bench import Bench, HostBench, on_one_worker
 from git_planner.flows.measuring.candidate_tree import Candidate, build_candidate
 from git_planner.flows.measuring.paired_runs import Rival, restore_tree
 from git_planner.flows.measuring.run_benchmark import BenchmarkResult
@@ -59,7 +59,9 @@ class VerifyResult:
         }
 
 
-def verify_record(repo: Repository, ref: str, *, plan: str | None, progress: Progress) -> VerifyResult:
+def verify_record(
+    repo: Repository, ref: str, *, plan: str | None, progress: Progress, bench: Bench | None = None
+) -> VerifyResult:
     """Measure a recorded commit again.
 
     Args:
@@ -67,6 +69,7 @@ def verify_record(repo: Repository, ref: str, *, plan: str | None, progress: Pro
         ref: a revision of the commit.
         plan: the plan (default: the iteration's, then the current one).
         progress: called with each progress message.
+        bench: where it is measured (default: this host).
 
     Raises:
         PlannerError: E_NO_RECORD without a record, and what finding and exporting the commit raises.
@@ -94,17 +97,21 @@ def verify_record(repo: Repository, ref: str, *, plan: str | None, progress: Pro
     before = None
     if record.kind != "baseline":
         before = read_baseline_proof(repo, subject.plan, rows, candidate.instrument)
-    with owned_folder(repo.private("records"), "verify-") as logs:
-        outcome = run_benchmark.measure(
-            repo,
-            subject.policy,
-            candidate.tree,
-            before=before,
-            logs=logs,
-            progress=progress,
-            rival=_rival(repo, subject, record),
-        )
-    return _check_outcome(record, candidate, outcome)
+    place: Bench = bench or HostBench(repo)
+
+    def measure() -> BenchmarkResult:
+        with owned_folder(repo.private("records"), "verify-") as logs:
+            return place.measure(
+                subject.base,
+                subject.policy,
+                candidate.tree,
+                before=before,
+                logs=logs,
+                progress=progress,
+                rival=_rival(repo, subject, record),
+            )
+
+    return _check_outcome(record, candidate, on_one_worker(measure, progress))
 
 
 def _rival(repo: Repository, subject: Subject, record: Record) -> Rival | None:
