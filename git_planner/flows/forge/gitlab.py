@@ -52,11 +52,7 @@ class GitLabClient:
         path = f"{self._project}/merge_requests/{request.number}"
         notes = list(self._api.pages(f"{path}/notes"))
         members = self._api.pages(f"{self._project}/members/all")
-        writers = {
-            member["id"]
-            for member in members
-            if isinstance(member, dict) and int(member.get("access_level") or 0) >= rules.WRITER
-        }
+        writers = rules.writers_among(members)
         approvals = rules.approvals_from(self._api.call("GET", f"{path}/approvals"), writers, request.url)
         comments = [*rules.comments_from(notes, writers, request.url), *approvals]
         return sorted(comments, key=lambda comment: comment.at)

@@ -47,6 +47,17 @@ def new_request(text: RequestText, reviewers: Sequence[int]) -> dict[str, Any]:
     }
 
 
+def writers_among(members: Iterable[Any]) -> set[int]:
+    """Return the ids of the members who may push."""
+    known = (member for member in members if isinstance(member, dict))
+    levels = {member.get("id"): member.get("access_level") for member in known}
+    return {
+        person
+        for person, level in levels.items()
+        if isinstance(person, int) and isinstance(level, int) and level >= WRITER
+    }
+
+
 def comments_from(documents: Iterable[Any], writers: Collection[int], url: str) -> list[ForgeComment]:
     """Return what people said in the notes of a merge request; the site's own notes are left out.
 
