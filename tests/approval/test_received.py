@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from git_planner.flows.review.approving.received import check_received_push
+from git_planner.gitio.repository import open_repository
 from tests.approval.requests import request
 from tests.support.lab import Lab
 from tests.support.servers.hosting_site import HostingSite, answered_packet, hosted
@@ -44,6 +46,18 @@ def test_a_push_to_the_base_needs_approved_directives(lab: Lab) -> None:
         lab, "main"
     )
     lab.git("commit", "-q", "--amend", "-m", f"smaller\n\nPlanner-Directive: {digest}")
+    # An approval does not cover what else a commit names, and none is hidden by many commits after it.
+    both = f"smaller\n\nPlanner-Directive: {digest}\nPlanner-Directive: {'0' * 64}"
+    lab.git("commit", "-q", "--amend", "-m", both)
+    assert f"the directive {'0' * 12} of a commit has no approval" in push(lab, "main")
+    lab.git("commit", "-q", "--amend", "-m", f"smaller\n\nPlanner-Directive: {digest}")
+    assert push(lab, "main:refs/heads/other") == ""
+    lines = f"{site.git('rev-parse', 'main')} {lab.git('rev-parse', 'main')} refs/heads/main\n"
+    with lab.entered(Path(site.path)):
+        repo = open_repository(Path(site.path))
+        assert check_received_push(repo, lines, most=1).ok
+        (finding,) = check_received_push(repo, lines, most=0).findings
+    assert finding.message == "more than 0 commits, whose approvals cannot all be checked"
     assert push(lab, "main") == ""
     # The work of people names no directive.
     lab.commit("by hand", {"src/size.txt": "80\n"})

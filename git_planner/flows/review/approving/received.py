@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from git_planner.config.policy_file import policy_or_none
 from git_planner.errors import PlannerError
@@ -45,12 +46,13 @@ class _WorkCommit:
     plan: str
 
 
-def check_received_push(repo: Repository, lines: str) -> CheckReport:
+def check_received_push(repo: Repository, lines: str, *, most: int = _MAX_COMMITS) -> CheckReport:
     """Check the ref updates of a push: guard, documents, and approvals where the server's base requires them.
 
     Args:
         repo: the receiving repository.
         lines: 'old new ref', one per line.
+        most: the largest number of commits that a push to the base may bring.
 
     Raises:
         PlannerError: as `check_received`.
@@ -63,7 +65,7 @@ def check_received_push(repo: Repository, lines: str) -> CheckReport:
     findings: list[CheckFinding] = []
     for move in parse_ref_updates(lines):
         if move.ref == refnames.HEADS + base[0] and move.new is not None:
-            findings += _unapproved_work(repo, policy, move)
+            findings += _unapproved_work(repo, policy, move, most)
         elif is_plan_name(move.ref.removeprefix(refnames.HEADS + refnames.PLAN)):
             findings += _taken_back(repo, move)
     return replace(report, findings=(*report.findings, *findings))
@@ -81,14 +83,20 @@ def _taken_back(repo: Repository, move: RefUpdate) -> Iterator[CheckFinding]:
         yield CheckFinding("error", "review", message, None, move.new, "merge with 'git plan push'")
 
 
-def _unapproved_work(repo: Repository, policy: Policy, move: RefUpdate) -> Iterator[CheckFinding]:
+def _unapproved_work(repo: Repository, policy: Policy, move: RefUpdate, most: int) -> Iterator[CheckFinding]:
     """Yield a finding for each directive and task of the pushed commits that is not approved."""
     rule, tasks, directives = policy.review, set[tuple[str, str]](), dict[str, _WorkCommit]()
-    for commit in _work_commits(repo, move):
+    seen = set[str]()
+    for commit in _work_commits(repo, move, most + 1):
+        seen.add(commit.oid)
         if commit.task:
             tasks.add((commit.plan, commit.task))
         if commit.directive:
             directives.setdefault(commit.directive, commit)
+    if len(seen) > most:
+        message = f"more than {most:,} commits, whose approvals cannot all be checked"
+        yield CheckFinding("error", "review", message, None, move.new, "push them in parts")
+        return
     for plan, name in sorted(tasks):
         problem, digest = _task_problem(repo, policy, plan, name)
         # What a task's directive says is the task's own.
@@ -101,17 +109,18 @@ def _unapproved_work(repo: Repository, policy: Policy, move: RefUpdate) -> Itera
             yield CheckFinding("error", "review", problem, None, commit.oid, _FIX)
 
 
-def _work_commits(repo: Repository, move: RefUpdate) -> Iterator[_WorkCommit]:
+def _work_commits(repo: Repository, move: RefUpdate, most: int) -> Iterator[_WorkCommit]:
     keys = ("Planner-Directive", "Planner-Task", "Planner-Plan")
     trailers = "%x00".join(f"%(trailers:key={key},valueonly,unfold)" for key in keys)
     excluded = [f"^{move.old}"] if move.old else []
-    args = ("log", "-z", "--no-show-signature", "--no-color", f"--max-count={_MAX_COMMITS}")
+    args = ("log", "-z", "--no-show-signature", "--no-color", f"--max-count={most}")
     raw = repo.git.bytes(*args, f"--format=%H%x00{trailers}", str(move.new), *excluded)
     fields = raw.decode(errors="replace").split("\0")
     for at in range(0, len(fields) - 3, 4):
         oid, directive, task, plan = (field.strip() for field in fields[at : at + 4])
-        for name in task.splitlines() or [""]:
-            yield _WorkCommit(oid, directive.partition("\n")[0], name, plan.partition("\n")[0])
+        # A commit may name several; each of them counts.
+        for name, digest in zip_longest(task.splitlines(), directive.splitlines() or [""], fillvalue=""):
+            yield _WorkCommit(oid, digest, name, plan.partition("\n")[0])
 
 
 def _task_problem(repo: Repository, policy: Policy, plan: str, name: str) -> tuple[str, str]:
