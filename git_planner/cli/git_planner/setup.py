@@ -14,7 +14,7 @@ from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE, NO
 from git_planner.gitio.repository import open_repository
 from git_planner.rules.diagnostic import Diagnostic
-from git_planner.rules.refnames import number_text
+from git_planner.rules.refnames import POLICY_FILE, number_text
 
 if TYPE_CHECKING:
     from git_planner.flows.setup.project.try_policy import PolicyTrial
@@ -94,8 +94,9 @@ def _trial_lines(trial: PolicyTrial) -> list[str]:
     if trial.refusal is not None:
         rows += [
             ("cause", str(trial.cause)),
-            ("line", f".git-planner.yml:{trial.line}"),
+            ("line", f"{POLICY_FILE}:{trial.line}"),
             ("output", str(trial.logs)),
+            *(("", f"| {line}") for line in trial.excerpt),
         ]
     rows += [("note", note) for note in trial.notes]
     verdict = "valid" if trial.refusal is None else trial.refusal.verdict

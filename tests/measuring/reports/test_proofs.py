@@ -200,7 +200,7 @@ def test_several_reports_of_one_run_are_one_proof() -> None:
         ("junit", "pytest", "pytest --junit-xml=/r"),
         ("junit", "pytest --junitxml={proof}", "pytest --junitxml=/r"),
         ("ctest", "ctest", "ctest --output-junit /r"),
-        ("rspec", "rspec", "rspec --format json --out /r"),
+        ("rspec", "rspec", "rspec --format progress --format json --out /r"),
         ("phpunit", "phpunit", "phpunit --log-junit /r"),
         ("jest", "npx jest", "npx jest --json --outputFile=/r"),
         ("go", "go test -json ./...", "go test -json ./..."),

@@ -66,8 +66,14 @@ def test_a_base_that_is_not_valid_is_told_with_the_line_to_change(lab: Lab) -> N
     trial = document["trial"]
     assert trial["cause"] == "tests failed: the command ended with status 2"
     assert (trial["guarded"], trial["line"]) == (2, "12: run: [make, check]")
-    shown = lab.path / ".git/planner/trial/correctness.stderr"
-    assert "broken" in shown.read_text()
+    assert trial["excerpt"][0] == "broken"
+    (lab.path / ".git-planner.yml").unlink()
+    table = lab.run("git-planner", "init").out.split("tried: ")[1].split("next: ")[0].splitlines()
+    assert table[3] == "  cause            tests failed: the command ended with status 2"
+    assert table[5:7] == [
+        f"  output           {lab.path}/.git/planner/trial",
+        "                   | broken",
+    ]
 
 
 def test_the_kind_of_project_can_be_chosen(lab: Lab) -> None:

@@ -43,7 +43,11 @@ FORMATS = MappingProxyType(
         "go": ProofFormat("stdout", "go_test:read_go_test"),
         "cargo": ProofFormat("stdout", "cargo_test:read_cargo_test"),
         "ctest": ProofFormat("file", "junit:read_junit", ("--output-junit", "{proof}")),
-        "rspec": ProofFormat("file", "json_reports:read_rspec", ("--format", "json", "--out", "{proof}")),
+        "rspec": ProofFormat(
+            "file",
+            "json_reports:read_rspec",
+            ("--format", "progress", "--format", "json", "--out", "{proof}"),
+        ),
         "minitest": ProofFormat("stdout", "text_reports:read_minitest"),
         "phpunit": ProofFormat("file", "junit:read_junit", ("--log-junit", "{proof}")),
         "testdox": ProofFormat("stdout", "text_reports:read_testdox"),
