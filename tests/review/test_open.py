@@ -199,3 +199,11 @@ def test_what_is_merged_already_is_not_opened_again(lab: Lab) -> None:
     assert (ran.status, ran.out) == (0, "merged into 'plan/default'\n")
     assert ran.err == "note: 'plan/default' on 'origin' has its approval already; nothing was pushed\n"
     assert site.git("rev-parse", head) == before
+
+
+@needs_gh
+def test_two_at_once_open_one_pull_request(site: Lab, script: GitHubScript) -> None:
+    packet = answered_packet(site, directive())
+    runs = [site.start("git-plan", "review", packet, "--open") for _ in range(3)]
+    assert [run.wait(120) for run in runs] == [0, 0, 0]
+    assert len(script.pulls) == 1

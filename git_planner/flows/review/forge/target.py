@@ -95,6 +95,9 @@ def push_head(repo: Repository, target: RequestTarget, progress: Progress) -> tu
         return replace(target, commit=there), False
     pushed = remote.push(repo, target.remote, [remote.Update(ref, target.commit, there)], progress)
     if isinstance(pushed, remote.LostRace):
+        if pushed.tips.get(ref) == target.commit:
+            # Another process has pushed the same.
+            return target, False
         raise PlannerError(
             "E_CONFLICT",
             f"'{target.head}' moved on '{target.remote}' meanwhile",
