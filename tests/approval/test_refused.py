@@ -79,6 +79,9 @@ def test_an_approval_for_another_base(lab: Lab) -> None:
     assert moved.status == 3
     assert "was approved for another base, whose files in its scope are not those of this one" in moved.err
     assert lab.refs() == before
+    # The same answer is approved anew, on the base as it is now.
+    site.merge(request(site, packet, base=lab.git("rev-parse", "main")).branch, "github squash")
+    assert lab.run("git-plan", "manual", "apply", "--allow-stale-base").status == 0
 
 
 def test_an_approval_of_another_plan_or_on_another_remote(lab: Lab) -> None:
@@ -95,6 +98,19 @@ def test_an_approval_of_another_plan_or_on_another_remote(lab: Lab) -> None:
     lab.git("remote", "add", "fork", f"file://{fork}")
     lab.git("fetch", "-q", "fork")
     assert refusal(lab) == f"the directive '{packet}' has no approval"
+
+
+def test_an_approval_that_another_person_changed_is_no_longer_the_reviewers(lab: Lab) -> None:
+    site = hosted(lab, LISTED)
+    packet = answered_packet(lab, directive())
+    proposal = request(site, packet)
+    site.merge(proposal.branch)
+    lab.git("fetch", "-q")
+    changed = lab.show(f"origin/plan/default:{proposal.path}").replace('"note": ""', '"note": "well"')
+    lab.git("branch", "-q", "edited", "origin/plan/default")
+    lab.rival("refs/heads/edited", proposal.path, changed)
+    site.push("edited:plan/default")
+    assert refusal(lab) == f"the directive '{packet}' is approved by nobody whom the policy names"
 
 
 @pytest.mark.parametrize(

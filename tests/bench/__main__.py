@@ -15,7 +15,7 @@ from tests.support.lab import sealed
 PARTS = (
     *("startup", "hooks", "advance_plan", "store_edit", "lists", "records", "spec_compile"),
     *("tasks", "mcp.calls", "noise_models", "noise_campaign", "tournament.harvest", "tournament.engines"),
-    "tournament.luck",
+    *("tournament.luck", "approval.asking"),
 )
 
 

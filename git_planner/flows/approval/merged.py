@@ -64,7 +64,7 @@ def find_arrival(repo: Repository, tip: str, path: str) -> ArrivalCommit | None:
         "--no-show-signature",
         "--no-color",
         "--encoding=UTF-8",
-        "--diff-filter=A",
+        "--diff-filter=AM",
         form,
         dates,
     )
@@ -80,7 +80,14 @@ def find_arrival(repo: Repository, tip: str, path: str) -> ArrivalCommit | None:
             tip = pulled[0]
             continue
         lines = repo.git.line(
-            "log", "--no-show-signature", "--max-count=20", "--format=%ae", "--diff-filter=A", oid, "--", spec
+            "log",
+            "--no-show-signature",
+            "--max-count=20",
+            "--format=%ae",
+            "--diff-filter=AM",
+            oid,
+            "--",
+            spec,
         )
         return ArrivalCommit(oid, bool(others), author, committer, at, message, tuple(lines.split()))
     return None

@@ -81,7 +81,8 @@ def make_request(
         if old is None or history.is_ancestor(repo.git, old, tip):
             # What was merged once, and taken back, would not be merged again.
             return [Move(ref, _commit_on(repo, tip, {path: content}, message))]
-        if snapshots[ref].read(path) is not None:
+        proposed = read_approval(repo, f"{old}:{path}")
+        if proposed is not None and proposed["base"] == subject.base:
             return []
         return [Write(ref, {**_outdated(repo, subject, snapshots[ref], tip), path: content}, message)]
 

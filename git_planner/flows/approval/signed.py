@@ -10,9 +10,8 @@ from git_planner import documents, redact
 from git_planner.errors import PlannerError
 from git_planner.flows.approval.evidence import decide_by, has_other_version, subject_authors
 from git_planner.flows.approval.reviewed_branch import list_approvals, read_approval
-from git_planner.gitio import history
 from git_planner.gitio.content import signatures
-from git_planner.gitio.objects import commit_tree, splice
+from git_planner.gitio.objects import commit_tree, read_tree, splice
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Move, Snapshot, Step, Store
 from git_planner.rules import refnames
@@ -28,6 +27,7 @@ from git_planner.rules.documents import canonical_json
 from git_planner.rules.policy.policy import Policy
 
 OPERATION = "approve"
+_TRAILERS = ("Planner-Op", "Planner-Args")
 # Approvals of one subject whose signatures are verified.
 _MAX_VERIFIED = 20
 
@@ -42,6 +42,7 @@ class _SignedCommit:
     at: str
     operation: str
     arguments: str
+    signature: signatures.Signature | None
 
 
 def signed_approval(
@@ -70,21 +71,27 @@ def _approval_on(repo: Repository, policy: Policy, subject: ReviewSubject, tip: 
                 yield path, document
 
     result = decide_by(
-        repo, policy, subject, proposals(), lambda path, _: _prove(repo, policy, subject, tip, path)
+        repo, policy, subject, proposals(), lambda *proposal: _prove(repo, policy, subject, tip, proposal)
     )
     if result.state == "missing" and has_other_version(repo, subject, tip, SIGNED):
         return Approval("changed")
     return result
 
 
-def _prove(repo: Repository, policy: Policy, subject: ReviewSubject, tip: str, path: str) -> Approval:
+def _prove(
+    repo: Repository,
+    policy: Policy,
+    subject: ReviewSubject,
+    tip: str,
+    proposal: tuple[str, Mapping[str, Any]],
+) -> Approval:
     """Verify the commit that added an approval: it adds only that, and a reviewer signed it."""
-    rule = policy.review
-    commit = _added_by(repo, tip, path)
-    if commit is None or not _is_approval(repo, commit, tip, path):
-        return Approval("unsigned")
+    rule, (path, document) = policy.review, proposal
     signers = [reviewer.signer for reviewer in rule.reviewers if reviewer.signer]
-    signature = signatures.verify(repo, commit.oid, signers)
+    commit = _added_by(repo, tip, path, signers)
+    if commit is None or not _is_approval(repo, commit, tip, path, document):
+        return Approval("unsigned")
+    signature = commit.signature
     if signature is None:
         return Approval("unsigned", commit=commit.oid)
     by = signature.principal or next(
@@ -102,29 +109,41 @@ def _prove(repo: Repository, policy: Policy, subject: ReviewSubject, tip: str, p
     return Approval(state, by=by, at=commit.at, how="approval", commit=commit.oid)
 
 
-def _added_by(repo: Repository, tip: str, path: str) -> _SignedCommit | None:
-    trailers = "%(trailers:key=Planner-Op,valueonly,unfold)%x00%(trailers:key=Planner-Args,valueonly,unfold)"
-    args = ("log", "-1", "--no-show-signature", "--no-color", "--encoding=UTF-8", "--diff-filter=A")
-    form = (f"--format=%H%x00%P%x00%ae%x00%cd%x00{trailers}", "--date=format-local:%Y-%m-%dT%H:%M:%SZ")
-    raw = repo.git.line(*args, *form, tip, "--", f":(top,literal){path}", env={"TZ": "UTC"})
-    if not raw:
+def _added_by(repo: Repository, tip: str, path: str, signers: Sequence[str]) -> _SignedCommit | None:
+    fields = ("%H", "%P", "%ae", "%cI", *(f"%(trailers:key={key},valueonly,unfold)" for key in _TRAILERS))
+    args = ("--diff-filter=A", tip, "--", f":(top,literal){path}")
+    logged = signatures.signed_log(repo, signers, fields, *args)
+    if logged is None:
         return None
-    oid, parents, author, at, operation, arguments = raw.split("\0", 5)
-    return _SignedCommit(oid, parents, author, at, operation.strip(), arguments.strip())
+    (oid, parents, author, at, operation, arguments), signature = logged
+    return _SignedCommit(oid, parents, author, at, operation.strip(), arguments.strip(), signature)
 
 
-def _is_approval(repo: Repository, commit: _SignedCommit, tip: str, path: str) -> bool:
+def _is_approval(
+    repo: Repository, commit: _SignedCommit, tip: str, path: str, document: Mapping[str, Any]
+) -> bool:
     """Return whether a commit is what `approve` makes; a signed commit of other work may hold any file."""
-    document = read_approval(repo, f"{commit.oid}:{path}")
-    if document is None or " " in commit.parents or not commit.parents:
+    if " " in commit.parents or not commit.parents:
         return False
     added = repo.maybe(f"{commit.oid}:{path}", "blob")
     return (
         commit.operation == OPERATION
         and commit.arguments == f"{document['kind']} {document['digest']}"
+        and added is not None
         and added == repo.maybe(f"{tip}:{path}", "blob")
-        and [change.path for change in history.changes(repo.git, commit.parents, commit.oid)] == [path]
+        and _adds_only(repo, commit.parents, commit.oid, path)
     )
+
+
+def _adds_only(repo: Repository, parent: str, commit: str, path: str) -> bool:
+    """Return whether a commit adds one file and changes nothing else, by the trees along its path."""
+    batch, folder = repo.git.batch(), ""
+    for name in path.split("/"):
+        before, after = (read_tree(batch, f"{oid}:{folder}") for oid in (parent, commit))
+        if {entry for entry in before | after if before.get(entry) != after.get(entry)} != {name}:
+            return False
+        folder = f"{folder}/{name}".removeprefix("/")
+    return name not in before
 
 
 def approve(
@@ -161,13 +180,15 @@ def approve(
 
     def decide(snapshots: Mapping[str, Snapshot]) -> Sequence[Step]:
         tip = snapshots[ref].tip
-        if tip is not None and _prove(repo, policy, subject, tip, path).ok:
-            return []
+        known = read_approval(repo, f"{tip}:{path}") if tip is not None else None
+        if tip is not None and known is not None and known["base"] == subject.base:
+            if _prove(repo, policy, subject, tip, (path, known)).ok:
+                return []
         parent = tip or base
         with repo.git.batch() as batch:
             root = repo.resolve(parent, "tree")
             if tip is not None and snapshots[ref].read(path) is not None:
-                # What was there has no valid signature: the new commit must be the one that adds it.
+                # What is there is of another base, or not signed: the new commit must be the one that adds it.
                 bare = splice(repo.git, batch, root, {path: None})
                 parent, root = commit_tree(repo.git, bare, (parent,), f"approve {subject.name} anew\n"), bare
             tree = splice(repo.git, batch, root, {path: content})
