@@ -181,14 +181,14 @@ def approve(
     def decide(snapshots: Mapping[str, Snapshot]) -> Sequence[Step]:
         tip = snapshots[ref].tip
         known = read_approval(repo, f"{tip}:{path}") if tip is not None else None
-        if tip is not None and known is not None and known["base"] == subject.base:
-            if _prove(repo, policy, subject, tip, (path, known)).ok:
-                return []
+        is_same = known is not None and known["base"] == subject.base
+        if tip and known and is_same and _prove(repo, policy, subject, tip, (path, known)).ok:
+            return []
         parent = tip or base
         with repo.git.batch() as batch:
             root = repo.resolve(parent, "tree")
             if tip is not None and snapshots[ref].read(path) is not None:
-                # What is there is of another base, or not signed: the new commit must be the one that adds it.
+                # It is of another base, or not signed: the new commit must be the one that adds it.
                 bare = splice(repo.git, batch, root, {path: None})
                 parent, root = commit_tree(repo.git, bare, (parent,), f"approve {subject.name} anew\n"), bare
             tree = splice(repo.git, batch, root, {path: content})
