@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
 
 from git_planner.cli.options import dry_run_option, json_option, yes_option
-from git_planner.cli.output import emit, say, size_text, tell
+from git_planner.cli.output import ask, emit, say, size_text, tell
 from git_planner.errors import DONE, PlannerError
 from git_planner.gitio.repository import open_repository
 
@@ -97,12 +96,14 @@ def _agrees(traces: Traces, lines: list[str], *, as_json: bool) -> bool:
     Raises:
         PlannerError: E_USAGE where nobody can be asked.
     """
-    if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not as_json:
+        _print(traces, lines)
+    answer = None if as_json else ask("remove it?")
+    if answer is None:
         raise PlannerError(
             "E_USAGE",
             "an uninstallation asks before it removes anything",
             hint="run it in a terminal, or agree with '--yes'",
             details=[f"would remove {line}" for line in lines],
         )
-    _print(traces, lines)
-    return click.confirm("go on?", default=False)
+    return answer
