@@ -19,6 +19,7 @@ import jsonschema
 import pytest
 
 from git_planner.errors import CODES
+from git_planner.rules.planning.source_symbols import GRAMMARS
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "git_planner"
@@ -86,6 +87,7 @@ DOORS = {
     "referencing": {"documents.py"},
     "rich": {"report/top/"},
     "textual": {"report/top/", "cli/git_planner/top.py"},
+    "tree_sitter": {"rules/planning/source_symbols.py"},
     "yaml": {"config/yaml_subset.py"},
 }
 STARTERS = {
@@ -449,9 +451,7 @@ def test_the_start_of_a_session_loads_no_agent() -> None:
 
 
 DISTRIBUTIONS = {
-    "detect_secrets": "detect-secrets",
     "git": "gitpython",
-    "check_jsonschema": "check-jsonschema",
     "markdown_it": "markdown-it-py",
     "xdist": "pytest-xdist",
     "yaml": "pyyaml",
@@ -480,7 +480,7 @@ def third_party(folder: Path, own: set[str]) -> set[str]:
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names.add(node.module.split(".")[0])
     names -= {*sys.stdlib_module_names, *BROUGHT_ALONG, *own}
-    return {DISTRIBUTIONS.get(name, name) for name in names}
+    return {DISTRIBUTIONS.get(name, name.replace("_", "-")) for name in names}
 
 
 def declared(lines: list[str]) -> set[str]:
@@ -493,6 +493,7 @@ def test_what_is_imported_is_what_is_declared() -> None:
     extras = project["optional-dependencies"]
     of_users = [line for name, lines in extras.items() if name not in ("test", "lint") for line in lines]
     package = declared([*project["dependencies"], *of_users])
-    assert third_party(PACKAGE, {"git_planner"}) == package - PROGRAMS
+    grammars = {module.replace("_", "-") for module, _ in GRAMMARS.values()}
+    assert third_party(PACKAGE, {"git_planner"}) == package - PROGRAMS - grammars
     tests = third_party(ROOT / "tests", {"git_planner", "tests"})
     assert tests - package == declared(extras["test"]) - PROGRAMS

@@ -23,13 +23,24 @@ def manual() -> None:
 
 
 @manual.command()
+@click.option(
+    "--with",
+    "named",
+    multiple=True,
+    metavar="PATH",
+    help="File or folder to show in the prompt; may be repeated.",
+)
 @packet_options
-def pack(as_json: bool, **asked: Any) -> int:
-    """Commit packet, prompt, schema and an empty answer to a branch 'plan/NNNN-slug'."""
+def pack(as_json: bool, named: tuple[str, ...], **asked: Any) -> int:
+    """Commit packet, prompt, schema and an empty answer to a branch 'plan/NNNN-slug'.
+
+    The prompt has a map of the repository and the files most worth reading: those in scope, those that were
+    changed lately, and what they import.
+    """
     from git_planner.flows.planning.manual import DIRECTIVE, PROMPT
     from git_planner.flows.planning.manual import make_packet_branch as run
 
-    packed = run(open_repository(), plan_options(**asked), tell)
+    packed = run(open_repository(), plan_options(**asked), tell, named=named)
     if as_json:
         emit(packed.document())
         return DONE

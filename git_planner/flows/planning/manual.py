@@ -24,6 +24,7 @@ from git_planner.flows.planning.ask_planner import (
 from git_planner.flows.planning.campaign import Campaign, PlanOptions, open_campaign
 from git_planner.flows.planning.iteration_start import reserve_number
 from git_planner.flows.planning.packet import build_packet
+from git_planner.flows.planning.repository_map import describe_repository
 from git_planner.flows.plans.base_commit import Base, find_base, resolve_base, taken_numbers
 from git_planner.flows.plans.current_plan import needed_plan
 from git_planner.flows.records import remeasure_best
@@ -105,8 +106,18 @@ class AnswerRefused(PlannerError):
         self.reply = render_correction(faults)
 
 
-def make_packet_branch(repo: Repository, options: PlanOptions, progress: Progress) -> PacketBranch:
+def make_packet_branch(
+    repo: Repository, options: PlanOptions, progress: Progress, *, named: Sequence[str] = ()
+) -> PacketBranch:
     """Write packet, prompt, schema and an empty answer to a branch 'plan/NNNN-slug', without a checkout.
+
+    The prompt has a map of the repository and the files most worth reading, since a chat cannot open it.
+
+    Args:
+        repo: the repository.
+        options: the options of the request.
+        progress: called with each progress message.
+        named: files and folders to show in any case, from the current folder.
 
     Raises:
         PlannerError: what `open_campaign` raises; E_MERGE when the best conflicts with a changed guard;
@@ -120,6 +131,17 @@ def make_packet_branch(repo: Repository, options: PlanOptions, progress: Progres
     branch = f"{refnames.PLAN}{number:04d}-{refnames.slug(options.slug or '')}"
     request = campaign.packet_request(number, branch, options.model)
     packet = build_packet(repo, request, read_ledger(repo, campaign.plan), progress=progress)
+    code = describe_repository(
+        repo, campaign.base.oid, campaign.base.policy, packet["code_context"].keys(), named=named
+    )
+    packet = redact.mask_document(
+        {
+            **packet,
+            "repository_map": code.map,
+            "code_context": {**packet["code_context"], **code.files},
+        }
+    )
+    documents.check("packet", packet, f"the packet of '{branch}'")
     schema = documents.schema("directive", **family_choice(packet["strategy_family_constraints"]))
     prompt = render_manual_prompt(packet, schema)
     files = {

@@ -34,7 +34,7 @@ CONTEXT_CHARACTERS = 160_000
 CONTEXT_FILES = 400
 PROFILE_BYTES = 64 * 1024
 _KEY_CHARACTERS = 4_000
-_REGULAR = ("100644", "100755")
+REGULAR = ("100644", "100755")
 _INHERITED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE")
 
 
@@ -142,19 +142,23 @@ def code_context(repo: Repository, base: str, patterns: Sequence[str]) -> dict[s
         path -> text; for a file over the limit, its size instead of its text.
     """
     entries = export.entries(repo, base, pathspecs(patterns)) if patterns else {}
-    files = {path: oid for path, (mode, oid) in entries.items() if mode in _REGULAR}
+    files = {path: oid for path, (mode, oid) in entries.items() if mode in REGULAR}
     selected = list(files.items())[:CONTEXT_FILES]
-    context: dict[str, str] = {}
-    remaining = CONTEXT_CHARACTERS
-    for (path, _), content in zip(
-        selected, read_objects(repo.git, (oid for _, oid in selected)), strict=True
-    ):
-        text = _file_text(content or b"", min(FILE_CHARACTERS, remaining))
-        remaining -= len(text)
-        context[os.fsencode(path).decode(errors="replace")[:1100]] = text
+    context = file_texts(repo, selected)
     if len(files) > len(selected):
         context["…"] = f"({len(files) - len(selected)} more files match and are left out)"
     return context
+
+
+def file_texts(repo: Repository, files: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return the texts of files (path, object id) by label, limited per file and in total."""
+    texts: dict[str, str] = {}
+    remaining = CONTEXT_CHARACTERS
+    for (path, _), content in zip(files, read_objects(repo.git, (oid for _, oid in files)), strict=True):
+        text = _file_text(content or b"", min(FILE_CHARACTERS, remaining))
+        remaining -= len(text)
+        texts[os.fsencode(path).decode(errors="replace")[:1100]] = text
+    return texts
 
 
 def run_profile(repo: Repository, base: str, policy: Policy, progress: Progress) -> Any:
