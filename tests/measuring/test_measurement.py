@@ -28,12 +28,13 @@ Change = Callable[[dict[str, Any]], object]
 
 def policy(kind: str) -> Policy:
     """Return a policy with tests and two metrics, of which the first one decides."""
+    pairs = ", pairs: {alpha: 0.1}" if kind == "noisy" else ""
     text = f"""\
 schema: git-planner/policy@1
 base: main
 correctness: {{run: [run], proof: junit}}
 metrics:
-  - {{name: cost, run: [run], pattern: "(1)", better: lower, kind: {kind}, repeats: 2}}
+  - {{name: cost, run: [run], pattern: "(1)", better: lower, kind: {kind}, repeats: 2{pairs}}}
   - {{name: size, run: [run], pattern: "(1)", better: lower, kind: deterministic, repeats: 1}}
 """
     return parse_policy(text.encode(), "the policy")

@@ -133,7 +133,7 @@ guard: ["tests/**"]
 jail: 'off'
 metrics:
   - {name: cost, run: [sh, tests/bench.sh], pattern: '(\\d+)', unit: points, better: lower,
-     kind: noisy, timeout: 60, pairs: {screen: 4, min: 16, max: 16}}
+     kind: noisy, timeout: 60, pairs: {screen: 4, min: 16, max: 16, alpha: 0.1}}
 """
 RECORD_BENCH = """\
 read value <value
