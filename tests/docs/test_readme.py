@@ -36,7 +36,7 @@ DOCUMENTS = (
     "docs/top.md",
 )
 BLOCK = re.compile(r"(?:<!-- not run: (?P<reason>[^>]+) -->\n)?```(?P<kind>\w*)\n(?P<text>.*?)```", re.DOTALL)
-OURS = re.compile(r"\bgit[ -](?:plan|iterate|record|bo4|planner)(?![\w./@-])[^`|\n;&]*")
+OURS = re.compile(r"\bgit[ -](?:plan|iterate|record|bo4|planner)(?![\w./@:-])[^`|\n;&]*")
 
 
 @dataclass(frozen=True)
