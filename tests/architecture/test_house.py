@@ -444,10 +444,10 @@ def test_the_command_line_starts_light() -> None:
     assert not any(name.startswith("git_planner.flows") for name in modules)
 
 
-def test_the_start_of_a_session_loads_no_agent() -> None:
-    modules = loaded("from git_planner.flows.board.sessions import start_session")
-    costly = {f"git_planner.agents.{name}" for name in ("contract", "confinement", "prompts")}
-    assert modules & {*costly, "git_planner.host.terminals.foreground", "psutil"} == set()
+@pytest.mark.parametrize("flow", ["board.sessions.start_session", "iterations.status"])
+def test_everyday_commands_load_no_agent(flow: str) -> None:
+    costly = {f"git_planner.{name}" for name in ("agents.contract", "agents.confinement", "host.jail")}
+    assert loaded(f"import git_planner.flows.{flow}") & {*costly, "psutil"} == set()
 
 
 DISTRIBUTIONS = {

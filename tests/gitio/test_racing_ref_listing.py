@@ -13,9 +13,8 @@ import pytest
 
 from git_planner.flows.guard.base_branch import branch_tips, find_branch_tip
 from git_planner.flows.planning.list_iterations import list_iterations
-from git_planner.flows.planning.manual import packet_branches
 from git_planner.flows.plans.base_commit import taken_numbers
-from git_planner.flows.plans.list_plans import list_plans
+from git_planner.flows.plans.list_plans import list_plans, packet_branches
 from git_planner.flows.records.ledger import plan_names
 from git_planner.flows.tasks.follow_branch import read_branches
 from git_planner.gitio import git, history

@@ -12,6 +12,7 @@ from git_planner.errors import PlannerError
 from git_planner.flows.planning import manual
 from git_planner.flows.planning.ask_planner import make_iteration
 from git_planner.flows.planning.campaign import PlanOptions
+from git_planner.flows.plans.list_plans import packet_branches
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.planning.manual_prompt import estimate_tokens, render_correction
 from tests.support.lab import Lab
@@ -287,7 +288,7 @@ def test_packets_of_the_older_runner_and_broken_ones(lab: Lab) -> None:
 def test_which_packet_is_meant(lab: Lab) -> None:
     packed(lab)
     manual.make_packet_branch(lab.repo, PlanOptions(slug="second"), hush)
-    assert manual.packet_branches(lab.repo) == ["plan/0002-second", "plan/0001-by-hand"]
+    assert packet_branches(lab.repo) == ["plan/0002-second", "plan/0001-by-hand"]
     assert manual.find_packet(lab.repo, None).branch == "plan/0002-second"
     assert manual.find_packet(lab.repo, "plan/0001-by-hand").branch == "plan/0001-by-hand"
     lab.git("checkout", "-q", "plan/0001-by-hand")

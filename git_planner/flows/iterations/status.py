@@ -11,7 +11,7 @@ from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
 from git_planner.flows.planning.list_iterations import Iteration, list_iterations
 from git_planner.flows.plans.current_plan import current_plan, needed_plan
-from git_planner.flows.plans.list_plans import parse_leniently
+from git_planner.flows.plans.list_plans import packet_branches, parse_leniently
 from git_planner.flows.plans.plan_document import read_plan
 from git_planner.flows.records.ledger import read_ledger
 from git_planner.gitio.repository import Repository
@@ -76,9 +76,6 @@ def plan_status(repo: Repository, plan: str | None) -> PlanStatus:
     Raises:
         PlannerError: E_NAME, E_JSON, E_SCHEMA.
     """
-    # Reviews look up iterations, and do not need what a packet is made of.
-    from git_planner.flows.planning.manual import packet_branches
-
     name = needed_plan(repo, plan)
     rows = read_ledger(repo, name)
     document = read_plan(repo, name)

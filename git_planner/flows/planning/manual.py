@@ -27,9 +27,9 @@ from git_planner.flows.planning.packet import build_packet
 from git_planner.flows.planning.repository_map import describe_repository
 from git_planner.flows.plans.base_commit import Base, find_base, resolve_base, taken_numbers
 from git_planner.flows.plans.current_plan import needed_plan
+from git_planner.flows.plans.list_plans import packet_branches
 from git_planner.flows.records import remeasure_best
 from git_planner.flows.records.ledger import read_ledger
-from git_planner.gitio.history import list_refs
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Snapshot, Store
 from git_planner.progress import Progress
@@ -299,13 +299,6 @@ def find_packet(repo: Repository, ref: str | None) -> PendingPacket:
         )
     documents.check("packet", document, f"{name}:{PACKET}")
     return PendingPacket(full, tip, document, answer)
-
-
-def packet_branches(repo: Repository) -> list[str]:
-    """Return the short names of local packet branches, highest number first."""
-    refs = list_refs(repo, refnames.HEADS + refnames.PLAN)
-    branches = [name for ref in refs if plans.packet_slug(name := refnames.short_name(ref))]
-    return sorted(branches, key=plans.packet_number, reverse=True)
 
 
 def _default_branch(repo: Repository) -> str:

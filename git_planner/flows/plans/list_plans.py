@@ -9,7 +9,7 @@ from typing import Any
 
 from git_planner.errors import PlannerError
 from git_planner.gitio.git import read_objects
-from git_planner.gitio.history import list_ref_fields
+from git_planner.gitio.history import list_ref_fields, list_refs
 from git_planner.gitio.objects import parse_tree
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
@@ -111,3 +111,10 @@ def parse_leniently(raw: bytes | None) -> dict[str, Any]:
     except PlannerError:
         return {}
     return document if isinstance(document, dict) else {}
+
+
+def packet_branches(repo: Repository) -> list[str]:
+    """Return the short names of local packet branches, highest number first."""
+    refs = list_refs(repo, refnames.HEADS + refnames.PLAN)
+    branches = [name for ref in refs if plans.packet_slug(name := refnames.short_name(ref))]
+    return sorted(branches, key=plans.packet_number, reverse=True)

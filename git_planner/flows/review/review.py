@@ -126,7 +126,7 @@ def _review_directive(repo: Repository, name: str | None) -> Review:
 
 
 def _review_newest_packet(repo: Repository) -> Review:
-    from git_planner.flows.planning.manual import packet_branches
+    from git_planner.flows.plans.list_plans import packet_branches
 
     packets = packet_branches(repo)
     if packets:
