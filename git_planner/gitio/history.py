@@ -91,6 +91,8 @@ def _raw_changes(fields: Sequence[str]) -> list[TreeChange]:
 
 def merge_base(git: Git, one: str, other: str) -> str | None:
     """Return the best common ancestor of two commits, or None."""
+    if one == other and is_object_id(one):
+        return one
     result = git.run("merge-base", one, other)
     return result.stdout.decode().strip() or None if result.status == 0 else None
 

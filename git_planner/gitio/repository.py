@@ -24,6 +24,8 @@ _PRIVATE_FOLDERS = (
 )
 _PRIVATE_LOCKS = ("owners.lock", "store.lock", "turns.lock")
 _DATE, _STAMP = "GIT_COMMITTER_DATE", "%Y-%m-%dT%H:%M:%SZ"
+# As git writes it to a file; the branch '.invalid' stands for another kind of storage.
+_HEAD = re.compile(rb"ref: refs/heads/([A-Za-z0-9_-]+(?:[/.][A-Za-z0-9_-]+)*)\n")
 _ANSWER = re.compile(r"(?s)(?P<paths>.*?)\n(?P<inside>true|false)\n(?P<format>sha\w+)\n(?P<top>.*?)\n?")
 
 
@@ -80,6 +82,11 @@ class Repository(NamedTuple):
 
     def head_branch(self) -> str | None:
         """Return the short name of HEAD's branch; None when detached."""
+        # Many commands ask for it; of what is not written as git writes it, git is asked.
+        with suppress(OSError):
+            match = _HEAD.fullmatch((self.git_dir / "HEAD").read_bytes()[:1024])
+            if match is not None:
+                return match[1].decode()
         result = self.git.run("symbolic-ref", "--quiet", "--short", "HEAD")
         return os.fsdecode(result.stdout).strip() if result.status == 0 else None
 

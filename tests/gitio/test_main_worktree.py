@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from git_planner.gitio.repository import open_repository
 from tests.support.lab import GIT, Lab
 
 POLICY = """\
@@ -77,3 +78,16 @@ def test_the_head_of_a_bare_repository_is_no_worktree(project: Lab) -> None:
     for place in (bare, lab.root / "linked"):
         ran = lab.run("git-plan", "task", "add", "two", cwd=place)
         assert (ran.status, ran.err) == (0, "")
+
+
+@pytest.mark.parametrize("branch", ["main", "iter/0001-a.b", "with@sign", "über/ß", "a" * 200])
+def test_the_branch_of_head_is_as_git_says_in_every_worktree(lab: Lab, branch: str) -> None:
+    lab.git("checkout", "-q", "-B", branch)
+    linked = lab.root / "linked"
+    lab.git("worktree", "add", "-q", "-b", f"{branch}-linked", str(linked))
+    assert open_repository(lab.path).head_branch() == branch
+    assert open_repository(linked).head_branch() == f"{branch}-linked"
+    lab.git("checkout", "-q", "--detach")
+    assert open_repository(lab.path).head_branch() is None
+    lab.git("checkout", "-q", "--orphan", f"{branch}-unborn")
+    assert open_repository(lab.path).head_branch() == f"{branch}-unborn"
