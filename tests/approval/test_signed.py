@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,34 @@ def test_a_key_that_cannot_sign_leaves_nothing_behind(lab: Lab) -> None:
     ran = lab.run("git-plan", "review", packet, "--approve")
     assert (ran.status, lab.refs()) == (4, before)
     assert "(E_SIGN)" in ran.err
+
+
+@pytest.mark.skipif(shutil.which("gpg") is None, reason="needs gpg")
+def test_a_key_of_openpgp_counts_by_its_fingerprint(lab: Lab) -> None:
+    # The path of its agent's socket must be short.
+    with tempfile.TemporaryDirectory(prefix="g", dir="/tmp") as home:
+        lab.env["GNUPGHOME"] = home
+        options = (
+            "--batch",
+            "--passphrase",
+            "",
+            "--quick-gen-key",
+            f"C <{COMMITTER}>",
+            "ed25519",
+            "sign",
+            "0",
+        )
+        assert lab.run_program("gpg", *options).status == 0
+        try:
+            listed = lab.run_program("gpg", "--list-keys", "--with-colons").out
+            fingerprint = next(line.split(":")[9] for line in listed.splitlines() if line.startswith("fpr"))
+            rule = "directives: required, by: approval"
+            hosted(lab, f"{{{rule}, reviewers: ['{COMMITTER} gpg:{fingerprint}']}}")
+            lab.git("config", "user.signingKey", fingerprint)
+            packet = answered_packet(lab, directive())
+            signed = lab.run("git-plan", "review", packet, "--approve", "--json")
+            assert signed.status == 0, signed.err
+            assert json.loads(signed.out)["approval"]["by"] == COMMITTER
+            assert lab.run("git-plan", "manual", "apply").status == 0
+        finally:
+            lab.run_program("gpgconf", "--kill", "gpg-agent")
