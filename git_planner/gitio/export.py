@@ -10,11 +10,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from git_planner.errors import PlannerError
 from git_planner.folders import make_folder
@@ -31,6 +31,15 @@ SYMLINK = "120000"
 _PORTION_FILES, _PORTION_BYTES = 512, 4 * 1024 * 1024
 _LITERAL = ":(top,literal)"
 _Entries = dict[str, tuple[str, str]]
+
+
+class Listed(NamedTuple):
+    """An entry of a tree: mode, object id, repository path, and size in bytes."""
+
+    mode: str
+    oid: str
+    path: str
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,14 +166,32 @@ def write_out(git: Git, tree: str, target: Path) -> None:
     Raises:
         PlannerError: E_EXPORT, E_NO_SPACE.
     """
-    target = target.resolve()
-    listed: list[tuple[str, str, str, int]] = []
+    write_entries(git, list_tree(git, tree), target)
+
+
+def list_tree(git: Git, tree: str) -> list[Listed]:
+    """Return the files, links and submodules of a tree.
+
+    Raises:
+        PlannerError: E_EXPORT for a name that no index would take.
+    """
+    listed = []
     for line in git.names("ls-tree", "-r", "-l", "-z", "--full-tree", tree):
         meta, path = line.split("\t", 1)
         mode, _, oid, length = meta.split()
-        listed.append((mode, oid, _checked_path(path), int(length) if length.isdigit() else 0))
+        listed.append(Listed(mode, oid, _checked_path(path), int(length) if length.isdigit() else 0))
+    return listed
+
+
+def write_entries(git: Git, entries: Iterable[Listed], target: Path) -> None:
+    """Write entries of a tree into a folder in which nothing has their names.
+
+    Raises:
+        PlannerError: E_EXPORT, E_NO_SPACE.
+    """
+    target = target.resolve()
     # Links come last: nothing is ever written through one.
-    listed.sort(key=lambda entry: entry[0] == SYMLINK)
+    listed = sorted(entries, key=lambda entry: entry.mode == SYMLINK)
     portion: list[tuple[str, str, str]] = []
     total = 0
     for mode, oid, path, size in listed:
@@ -185,7 +212,7 @@ def _write_portion(git: Git, listed: Sequence[tuple[str, str, str]], target: Pat
     for mode, oid, path in listed:
         content = b"" if mode == GITLINK else next(contents)
         if content is None:
-            raise _unwritable(path, f"its object {oid} is missing")
+            raise unwritable(path, f"its object {oid} is missing")
         with _writing(path, target):
             _write_entry(target / path, mode, content)
 
@@ -196,15 +223,15 @@ def _writing(path: str, target: Path) -> Iterator[None]:
     try:
         yield
     except FileExistsError:
-        raise _unwritable(path, "two entries have that name") from None
+        raise unwritable(path, "two entries have that name") from None
     except NotADirectoryError:
-        raise _unwritable(path, "a file is in its way") from None
+        raise unwritable(path, "a file is in its way") from None
     except ValueError:
-        raise _unwritable(path, "it is a link to a name with a NUL in it") from None
+        raise unwritable(path, "it is a link to a name with a NUL in it") from None
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _no_space(target) from None
-        raise _unwritable(path, (error.strerror or "no reason given").lower()) from None
+        raise unwritable(path, (error.strerror or "no reason given").lower()) from None
 
 
 def _write_large(git: Git, place: Path, mode: str, oid: str) -> None:
@@ -236,11 +263,12 @@ def _checked_path(path: str) -> str:
     # git refuses such names in an index, but a hand-made tree object can hold them.
     parts = path.split("/")
     if any(part in ("", ".", "..") or part.lower() == ".git" for part in parts):
-        raise _unwritable(path, "the name is not allowed")
+        raise unwritable(path, "the name is not allowed")
     return path
 
 
-def _unwritable(path: str, why: str) -> PlannerError:
+def unwritable(path: str, why: str) -> PlannerError:
+    """Return the error for an entry that cannot be written."""
     return PlannerError(
         "E_EXPORT",
         f"{path!r} cannot be written out: {why}",

@@ -1,12 +1,13 @@
 """Run the instrument: the correctness command and the metrics of a policy.
 
-Each run gets a fresh export of the tree, a fresh home folder and no processes of earlier runs.
+Each run gets the tree as git holds it, a fresh home folder and no processes of earlier runs.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,10 +17,11 @@ from git_planner.flows.measuring.measuring_lease import measuring_lease
 from git_planner.flows.measuring.reports.read_metric import prepare_result, read_value
 from git_planner.flows.measuring.reports.read_tests import prepare_report, read_tests
 from git_planner.gitio.content.placeholders import find_placeholders
-from git_planner.gitio.export import exported
+from git_planner.gitio.content.reused_export import ReusedExport
 from git_planner.gitio.repository import Repository
 from git_planner.host import cpu_affinity, instruction_counter, process
 from git_planner.host.instruction_counter import Counter
+from git_planner.host.jail import NoJail
 from git_planner.host.machine import search_path
 from git_planner.progress import Progress, Step
 from git_planner.rules.measuring import correctness_report, verdict
@@ -76,7 +78,8 @@ def measure(
     with measuring_lease(repo, progress):
         benchmark = _BenchmarkRun(repo, policy, tree, logs, progress)
         benchmark.runner.on_tick = on_tick
-        return benchmark.run_all(before, rival)
+        with closing(benchmark.folder):
+            return benchmark.run_all(before, rival)
 
 
 def measure_samples(
@@ -92,7 +95,9 @@ def measure_samples(
     """Measure one metric of a tree `runs` times; other parameters as for `measure`."""
     logs.mkdir(parents=True, exist_ok=True)
     with measuring_lease(repo, progress):
-        return _BenchmarkRun(repo, policy, tree, logs, progress).samples(metric, runs)
+        benchmark = _BenchmarkRun(repo, policy, tree, logs, progress)
+        with closing(benchmark.folder):
+            return benchmark.samples(metric, runs)
 
 
 class _BenchmarkRun:
@@ -101,6 +106,8 @@ class _BenchmarkRun:
     def __init__(self, repo: Repository, policy: Policy, tree: str, logs: Path, progress: Progress) -> None:
         self.repo, self.policy, self.tree, self.logs, self.progress = repo, policy, tree, logs, progress
         self.runner = CommandRunner(repo, policy, logs)
+        # Without a process namespace, what a run has left could write after the folder was checked.
+        self.folder = ReusedExport(repo, reuse=not isinstance(self.runner.jail, NoJail))
         self.seconds: dict[str, float] = {}
         self.notes: list[str] = []
         self.comparison: RecordedComparison | None = None
@@ -151,7 +158,7 @@ class _BenchmarkRun:
         self, correctness: Correctness, before: Proof | None
     ) -> tuple[Proof | None, Refusal | None] | Refusal:
         self.progress(Step(f"correctness: {' '.join(correctness.run)}"))
-        with exported(self.repo, self.tree) as place:
+        with self.folder.holding(self.tree) as place:
             argv = prepare_report(correctness, place)
             from_tests = [metric for metric in self.policy.metrics if metric.from_tests]
             for metric in from_tests:
@@ -218,7 +225,7 @@ class _BenchmarkRun:
                 "missing_tool",
                 f"'{metric.name}': neither perf nor valgrind counts instructions here",
             )
-        with exported(self.repo, tree or self.tree) as place:
+        with self.folder.holding(tree or self.tree) as place:
             run = metric.run
             if metric.from_tests and self.policy.correctness is not None:
                 run = prepare_report(self.policy.correctness, place)

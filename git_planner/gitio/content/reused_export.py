@@ -1,0 +1,293 @@
+"""The folder that commands are measured in, written once and put right before each further run.
+
+Writing a tree takes as long as checking it out, and a noisy metric needs eighty runs. So a folder is used
+again, and the check takes its place: whatever differs from how it was written, in inode, mode, owner, links,
+size, or in one of its times, is removed and written anew. No program can set the time of an inode's last
+change (ctime), and the folder is only given away when the clock has gone on since it was written. The other
+times are compared, too, so that no run leaves a note for the next one: reading changes none, since the time
+of the last access is in the future.
+
+It is for commands in a process namespace alone: what outlived a run could write after the check.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from git_planner.folders import remove_folder
+from git_planner.gitio.export import GITLINK, Listed, exported, list_tree, unwritable, write_entries
+from git_planner.gitio.fresh.fresh_objects import restore_missing
+from git_planner.gitio.repository import Repository
+
+# Longer than a day before the present, a read would change the time of access; in the future, none does.
+_ACCESSED = 2 * 3600 * 10**9
+_SETTLE_SECONDS = 0.5
+
+
+class _State(NamedTuple):
+    """What a run cannot change of an entry without a trace."""
+
+    inode: int
+    mode: int
+    links: int
+    owner: int
+    group: int
+    size: int
+    modified: int
+    changed: int
+    accessed: int
+
+    @property
+    def is_folder(self) -> bool:
+        return stat.S_ISDIR(self.mode)
+
+    def is_same_folder(self, other: _State) -> bool:
+        """Return whether another state is that of this folder, whatever was made or removed in it."""
+        same = (self.inode, self.mode, self.owner, self.group) == (
+            other.inode,
+            other.mode,
+            other.owner,
+            other.group,
+        )
+        return self.is_folder and same
+
+
+class ReusedExport:
+    """A folder with the files of one tree at a time, for one run after the other.
+
+    Args:
+        repo: the repository of the trees.
+        reuse: whether a folder may be used again; otherwise each run gets its own.
+    """
+
+    def __init__(self, repo: Repository, *, reuse: bool) -> None:
+        self._repo, self._reuse = repo, reuse
+        self._stack = ExitStack()
+        self._place: Path | None = None
+        self._tree = ""
+        self._wanted: dict[str, Listed] = {}
+        self._folders: set[str] = set()
+        self._states: dict[str, _State] = {}
+
+    def close(self) -> None:
+        """Remove the folder."""
+        self._place, self._tree = None, ""
+        self._wanted, self._folders, self._states = {}, set(), {}
+        self._stack.close()
+
+    @contextmanager
+    def holding(self, tree: str) -> Iterator[Path]:
+        """Yield a folder that holds 'tree' (the files of the tree), 'home' and 'tmp' (both empty).
+
+        Raises:
+            PlannerError: E_EXPORT, E_NO_SPACE.
+        """
+        if not self._reuse:
+            with exported(self._repo, tree) as place:
+                yield place
+            return
+        try:
+            if self._place is None or not self._put_right(tree):
+                self.close()
+                self._place = self._stack.enter_context(exported(self._repo, tree))
+                self._list(tree)
+                self._note(["", *self._folders, *self._wanted])
+                # A file system without such times cannot be checked.
+                self._reuse = self._settle()
+            place = self._place
+        except BaseException:
+            self.close()
+            raise
+        yield place
+
+    def _put_right(self, tree: str) -> bool:
+        """Make the folder as if it were new; return False if it cannot be trusted any more."""
+        try:
+            self._clear()
+            touched, changed, left = self._check_folders(tree)
+            for folder in touched:
+                self._renew(folder)
+            missing = [entry for path, entry in self._wanted.items() if path not in left]
+            write_entries(self._repo.git, missing, self._top)
+            changed |= _with_parents({*touched, *(entry.path for entry in missing)})
+            changed |= {
+                path
+                for path in (*self._wanted, *self._folders)
+                if path not in self._states or _parent(path) in touched
+            }
+            self._note(changed)
+            return self._settle()
+        except OSError:
+            return False
+
+    @property
+    def _top(self) -> Path:
+        assert self._place is not None
+        return self._place / "tree"
+
+    def _clear(self) -> None:
+        """Remove all that runs left beside the files."""
+        assert self._place is not None
+        with os.scandir(self._place) as entries:
+            others = [entry.path for entry in entries if entry.name != "tree"]
+        for path in others:
+            _remove(path)
+        for name in ("home", "tmp"):
+            (self._place / name).mkdir()
+
+    def _list(self, tree: str) -> None:
+        """List what the folder has to hold.
+
+        Raises:
+            PlannerError: E_EXPORT if one entry is below another that is no folder.
+        """
+        if tree == self._tree:
+            return
+        restore_missing(self._repo.git, [tree])
+        self._wanted = {entry.path: entry for entry in list_tree(self._repo.git, tree)}
+        self._folders = {path for path, entry in self._wanted.items() if entry.mode == GITLINK}
+        for path in self._wanted:
+            folder = _parent(path)
+            while folder and folder not in self._folders:
+                if folder in self._wanted:
+                    raise unwritable(path, "a file is in its way")
+                self._folders.add(folder)
+                folder = _parent(folder)
+        self._tree = tree
+
+    def _check_folders(self, tree: str) -> tuple[set[str], set[str], set[str]]:
+        """Remove what is not as it was written, or not in a tree.
+
+        Returns:
+            The folders in which a run has changed something, those in which something was removed here, and
+            the files that are left.
+        """
+        before = self._wanted
+        self._list(tree)
+        if not self._states[""].is_same_folder(_state(self._top)):
+            raise NotADirectoryError
+        touched: set[str] = set()
+        changed: set[str] = set()
+        left: set[str] = set()
+        waiting = [""]
+        while waiting:
+            folder = waiting.pop()
+            if _state(self._top / folder) != self._states[folder]:
+                touched.add(folder)
+            with os.scandir(self._top / folder) as entries:
+                listed = [
+                    (entry.name, entry.path, _of(entry.stat(follow_symlinks=False))) for entry in entries
+                ]
+            for name, path, state in listed:
+                relative = f"{folder}/{name}" if folder else name
+                known, entry = self._states.get(relative), self._wanted.get(relative)
+                if known is not None and relative in self._folders and known.is_same_folder(state):
+                    waiting.append(relative)
+                    if entry is not None:
+                        left.add(relative)
+                elif (
+                    known is not None
+                    and known == state
+                    and entry is not None
+                    and entry == before.get(relative)
+                ):
+                    left.add(relative)
+                else:
+                    _remove(path)
+                    self._forget(relative)
+                    changed.add(folder)
+        return touched, changed, left
+
+    def _forget(self, path: str) -> None:
+        state = self._states.pop(path, None)
+        if state is not None and state.is_folder:
+            for below in [other for other in self._states if other.startswith(f"{path}/")]:
+                del self._states[below]
+
+    def _renew(self, folder: str) -> None:
+        """Put a new folder in place of one that a run has changed, with the same entries."""
+        assert self._place is not None
+        old, new = self._top / folder, self._place / "renewed"
+        new.mkdir()
+        for name in os.listdir(old):
+            os.rename(old / name, new / name)
+        old.rmdir()
+        os.rename(new, old)
+
+    def _note(self, paths: Iterable[str]) -> None:
+        """Remember how entries are."""
+        accessed = time.time_ns() + _ACCESSED
+        for path in paths:
+            place = self._top / path
+            times = (accessed, os.lstat(place).st_mtime_ns)
+            os.utime(place, ns=times, follow_symlinks=False)
+            self._states[path] = _state(place)
+
+    def _settle(self) -> bool:
+        """Wait until the clock of the file system has gone on; return False if it does not."""
+        assert self._place is not None
+        newest = max(state.changed for state in self._states.values())
+        probe = self._place / "probe"
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        is_over = False
+        while not is_over and time.monotonic() < deadline:
+            probe.touch()
+            is_over = os.lstat(probe).st_ctime_ns > newest
+            probe.unlink()
+            if not is_over:
+                time.sleep(0.001)
+        return is_over
+
+
+def _parent(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _with_parents(paths: Iterable[str]) -> set[str]:
+    """Return paths, with all folders above them."""
+    known = {""}
+    for path in paths:
+        above = path
+        while above not in known:
+            known.add(above)
+            above = _parent(above)
+    return known
+
+
+def _state(path: Path) -> _State:
+    return _of(os.lstat(path))
+
+
+def _of(status: os.stat_result) -> _State:
+    return _State(
+        status.st_ino,
+        status.st_mode,
+        status.st_nlink,
+        status.st_uid,
+        status.st_gid,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+        status.st_atime_ns,
+    )
+
+
+def _remove(path: str) -> None:
+    """Remove anything.
+
+    Raises:
+        OSError: it is still there.
+    """
+    if stat.S_ISDIR(os.lstat(path).st_mode):
+        remove_folder(Path(path))
+        with suppress(FileNotFoundError):
+            os.lstat(path)
+            raise PermissionError
+    else:
+        os.unlink(path)
