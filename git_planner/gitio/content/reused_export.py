@@ -17,8 +17,8 @@ import stat
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from operator import attrgetter
 from pathlib import Path
-from typing import NamedTuple
 
 from git_planner.folders import remove_folder
 from git_planner.gitio.export import GITLINK, Listed, exported, list_tree, unwritable, write_entries
@@ -30,32 +30,14 @@ _ACCESSED = 2 * 3600 * 10**9
 _SETTLE_SECONDS = 0.5
 
 
-class _State(NamedTuple):
-    """What a run cannot change of an entry without a trace."""
-
-    inode: int
-    mode: int
-    links: int
-    owner: int
-    group: int
-    size: int
-    modified: int
-    changed: int
-    accessed: int
-
-    @property
-    def is_folder(self) -> bool:
-        return stat.S_ISDIR(self.mode)
-
-    def is_same_folder(self, other: _State) -> bool:
-        """Return whether another state is that of this folder, whatever was made or removed in it."""
-        same = (self.inode, self.mode, self.owner, self.group) == (
-            other.inode,
-            other.mode,
-            other.owner,
-            other.group,
-        )
-        return self.is_folder and same
+# What a run cannot change of an entry without a trace. A folder keeps the first four, whatever is made in it.
+_State = tuple[int, ...]
+_of = attrgetter(
+    *("st_ino", "st_mode", "st_uid", "st_gid", "st_nlink", "st_size", "st_ctime_ns", "st_mtime_ns"),
+    "st_atime_ns",
+)
+_FOLDER = slice(0, 4)
+_MODE, _CHANGED = 1, 6
 
 
 class ReusedExport:
@@ -116,11 +98,9 @@ class ReusedExport:
             missing = [entry for path, entry in self._wanted.items() if path not in left]
             write_entries(self._repo.git, missing, self._top)
             changed |= _with_parents({*touched, *(entry.path for entry in missing)})
-            changed |= {
-                path
-                for path in (*self._wanted, *self._folders)
-                if path not in self._states or _parent(path) in touched
-            }
+            changed |= (self._wanted.keys() | self._folders) - self._states.keys()
+            if touched:
+                changed |= {path for path in (*self._wanted, *self._folders) if _parent(path) in touched}
             self._note(changed)
             return self._settle()
         except OSError:
@@ -170,7 +150,8 @@ class ReusedExport:
         """
         before = self._wanted
         self._list(tree)
-        if not self._states[""].is_same_folder(_state(self._top)):
+        top = str(self._top)
+        if self._states[""][_FOLDER] != _of(os.lstat(top))[_FOLDER]:
             raise NotADirectoryError
         touched: set[str] = set()
         changed: set[str] = set()
@@ -178,35 +159,29 @@ class ReusedExport:
         waiting = [""]
         while waiting:
             folder = waiting.pop()
-            if _state(self._top / folder) != self._states[folder]:
+            if _of(os.lstat(f"{top}/{folder}")) != self._states[folder]:
                 touched.add(folder)
-            with os.scandir(self._top / folder) as entries:
-                listed = [
-                    (entry.name, entry.path, _of(entry.stat(follow_symlinks=False))) for entry in entries
-                ]
-            for name, path, state in listed:
-                relative = f"{folder}/{name}" if folder else name
-                known, entry = self._states.get(relative), self._wanted.get(relative)
-                if known is not None and relative in self._folders and known.is_same_folder(state):
-                    waiting.append(relative)
+            with os.scandir(f"{top}/{folder}") as entries:
+                listed = [(entry.name, _of(entry.stat(follow_symlinks=False))) for entry in entries]
+            for name, state in listed:
+                path = f"{folder}/{name}" if folder else name
+                known, entry = self._states.get(path), self._wanted.get(path)
+                is_folder = stat.S_ISDIR(state[_MODE]) and path in self._folders
+                if is_folder and known is not None and known[_FOLDER] == state[_FOLDER]:
+                    waiting.append(path)
                     if entry is not None:
-                        left.add(relative)
-                elif (
-                    known is not None
-                    and known == state
-                    and entry is not None
-                    and entry == before.get(relative)
-                ):
-                    left.add(relative)
+                        left.add(path)
+                elif known == state and entry is not None and entry == before.get(path):
+                    left.add(path)
                 else:
-                    _remove(path)
-                    self._forget(relative)
+                    _remove(f"{top}/{path}")
+                    self._forget(path)
                     changed.add(folder)
         return touched, changed, left
 
     def _forget(self, path: str) -> None:
         state = self._states.pop(path, None)
-        if state is not None and state.is_folder:
+        if state is not None and stat.S_ISDIR(state[_MODE]):
             for below in [other for other in self._states if other.startswith(f"{path}/")]:
                 del self._states[below]
 
@@ -223,16 +198,17 @@ class ReusedExport:
     def _note(self, paths: Iterable[str]) -> None:
         """Remember how entries are."""
         accessed = time.time_ns() + _ACCESSED
+        top = self._top
         for path in paths:
-            place = self._top / path
+            place = f"{top}/{path}"
             times = (accessed, os.lstat(place).st_mtime_ns)
             os.utime(place, ns=times, follow_symlinks=False)
-            self._states[path] = _state(place)
+            self._states[path] = _of(os.lstat(place))
 
     def _settle(self) -> bool:
         """Wait until the clock of the file system has gone on; return False if it does not."""
         assert self._place is not None
-        newest = max(state.changed for state in self._states.values())
+        newest = max(state[_CHANGED] for state in self._states.values())
         probe = self._place / "probe"
         deadline = time.monotonic() + _SETTLE_SECONDS
         is_over = False
@@ -258,24 +234,6 @@ def _with_parents(paths: Iterable[str]) -> set[str]:
             known.add(above)
             above = _parent(above)
     return known
-
-
-def _state(path: Path) -> _State:
-    return _of(os.lstat(path))
-
-
-def _of(status: os.stat_result) -> _State:
-    return _State(
-        status.st_ino,
-        status.st_mode,
-        status.st_nlink,
-        status.st_uid,
-        status.st_gid,
-        status.st_size,
-        status.st_mtime_ns,
-        status.st_ctime_ns,
-        status.st_atime_ns,
-    )
 
 
 def _remove(path: str) -> None:

@@ -25,10 +25,13 @@ FILES = {"a.txt": "a\n", "deep/b/c.py": "c\n", "deep/b/d.py": "d\n", "deep/e": "
 def trees(lab: Lab) -> tuple[str, str]:
     """Commit two trees of which one has a file where the other has a folder; return their ids."""
     (lab.path / "link").symlink_to("a.txt")
-    lab.git("add", "link")
+    (lab.path / "way").symlink_to("deep")
+    lab.git("add", "link", "way")
+    submodule = lab.git("rev-parse", "HEAD")
+    lab.git("update-index", "--add", "--cacheinfo", f"160000,{submodule},module")
     one = lab.commit("one", FILES)
-    lab.git("rm", "-qr", "x", "deep/e")
-    two = lab.commit("two", {"deep/b/c.py": "C\n", "x": "file\n", "new/z": "z\n"})
+    lab.git("rm", "-qr", "x", "deep/e", "way")
+    two = lab.commit("two", {"deep/b/c.py": "C\n", "x": "file\n", "new/z": "z\n", "way/b/c.py": "way\n"})
     return lab.git("rev-parse", f"{one}^{{tree}}"), lab.git("rev-parse", f"{two}^{{tree}}")
 
 
@@ -100,6 +103,7 @@ def leftovers(place: Path) -> None:
         (place / name).mkdir(exist_ok=True)
         (place / name / "left").write_text("left")
     os.mkfifo(place / "tree/x/pipe")
+    (place / "tree/module/file").write_text("left")
     with closing(socket.socket(socket.AF_UNIX)) as server:
         server.bind(str(place / "tree/s"))
 
