@@ -74,7 +74,8 @@ class ReusedExport:
             with exported(self._repo, tree) as place:
                 yield place
             return
-        try:
+        with ExitStack() as on_error:
+            on_error.callback(self.close)
             if self._place is None or not self._put_right(tree):
                 self.close()
                 self._place = self._stack.enter_context(exported(self._repo, tree))
@@ -83,9 +84,7 @@ class ReusedExport:
                 # A file system without such times cannot be checked.
                 self._reuse = self._settle()
             place = self._place
-        except BaseException:
-            self.close()
-            raise
+            on_error.pop_all()
         yield place
 
     def _put_right(self, tree: str) -> bool:

@@ -37,7 +37,7 @@ def trees(lab: Lab) -> tuple[str, str]:
 
 def content(place: Path) -> dict[str, tuple[object, ...]]:
     """Return all that a program finds in a folder, but inodes and times."""
-    found: dict[str, tuple[object, ...]] = {}
+    entries: dict[str, tuple[object, ...]] = {}
     for folder, folders, files in os.walk(place):
         for name in (*folders, *files):
             path = Path(folder, name)
@@ -46,8 +46,8 @@ def content(place: Path) -> dict[str, tuple[object, ...]]:
             is_link, is_file = path.is_symlink(), stat.S_ISREG(status.st_mode)
             held = os.readlink(path) if is_link else path.read_bytes() if is_file else b""
             extra = () if is_link else tuple(os.listxattr(path))
-            found[str(path.relative_to(place))] = (status.st_mode, links, held, extra)
-    return found
+            entries[str(path.relative_to(place))] = (status.st_mode, links, held, extra)
+    return entries
 
 
 def hard_link(place: Path) -> None:
