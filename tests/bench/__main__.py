@@ -13,7 +13,16 @@ from tests.bench.timing import Figure
 from tests.support.lab import sealed
 
 PARTS = (
-    *("startup", "hooks", "advance_plan", "store_edit", "lists", "records", "record_size", "spec_compile"),
+    *(
+        "startup",
+        "hooks",
+        "advance_plan",
+        "store_edit",
+        "lists",
+        "records",
+        "measuring.record_size",
+        "spec_compile",
+    ),
     *("tasks", "mcp.calls", "noise_models", "noise_campaign", "tournament.harvest", "tournament.engines"),
     *("tournament.luck", "approval.asking"),
 )
