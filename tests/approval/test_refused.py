@@ -173,3 +173,15 @@ def test_a_remote_that_cannot_be_asked(lab: Lab) -> None:
     ran = lab.run("git-plan", "manual", "apply")
     assert ran.status == 3
     assert "cannot be checked: the remote 'origin' could not be read" in ran.err
+
+
+def test_a_refusal_names_who_is_asked_and_where(lab: Lab) -> None:
+    hosted(lab)
+    packet = answered_packet(lab, directive())
+    lab.git("config", "planner.forge", "https://git.example.com/owner/name")
+    ran = lab.run("git-plan", "manual", "apply", "--json")
+    number = packet.removeprefix("plan/")
+    assert json.loads(ran.out)["details"][:2] == [
+        "asked: everyone who may merge into 'plan/default' on 'origin'",
+        f"link: https://git.example.com/owner/name/compare/plan%2Fdefault...review%2Fplan-{number}?expand=1",
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 from git_planner.errors import PlannerError
@@ -12,7 +13,7 @@ from git_planner.gitio.repository import Repository
 from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.approval.decide import Approval, sentence
-from git_planner.rules.approval.subject import ReviewSubject
+from git_planner.rules.approval.subject import ReviewSubject, request_branch
 from git_planner.rules.policy.policy import Policy
 from git_planner.rules.policy.review_rule import ReviewKind
 
@@ -98,7 +99,8 @@ def require(
         approval = approval_of(repo, policy, subject, ask=progress)
     if approval.ok:
         return approval
-    raise refusal(with_trusted_rule(repo, policy, subject.kind), subject, approval, then)
+    policy = with_trusted_rule(repo, policy, subject.kind)
+    raise refusal(policy, subject, approval, then, link=_request_link(repo, policy.review.remote, subject))
 
 
 def ask_remote(repo: Repository, policy: Policy, plan: str, kind: ReviewKind, progress: Progress) -> None:
@@ -113,15 +115,17 @@ def ask_remote(repo: Repository, policy: Policy, plan: str, kind: ReviewKind, pr
             progress(f"approvals are those that were fetched last: {error.message}")
 
 
-def refusal(policy: Policy, subject: ReviewSubject, approval: Approval, then: str = "") -> PlannerError:
-    """Return the error for a subject that may not run."""
+def refusal(
+    policy: Policy, subject: ReviewSubject, approval: Approval, then: str = "", *, link: str | None = None
+) -> PlannerError:
+    """Return the error for a subject that may not run; `link` is where a pull request for it is opened."""
     rule = policy.review
     who = ", ".join(approval.asked) or f"everyone who may merge into 'plan/{subject.plan}' on '{rule.remote}'"
     how = "--open" if rule.by == "merge" else "--approve"
     what = refnames.PLAN + subject.plan if subject.kind == "plan" else subject.name
     noun = "task" if subject.name.startswith("task_") else subject.kind
     name = f"the {noun} '{subject.name}'"
-    details = [f"asked: {who}", *([f"link: {approval.link}"] if approval.link else [])]
+    details = [f"asked: {who}", *([f"link: {link}"] if link else [])]
     details += [f"once it is approved: {then}"] if then else []
     return PlannerError(
         "E_REVIEW",
@@ -129,6 +133,18 @@ def refusal(policy: Policy, subject: ReviewSubject, approval: Approval, then: st
         hint=f"git plan review {what} {how}",
         details=details,
     )
+
+
+def _request_link(repo: Repository, remote_name: str, subject: ReviewSubject) -> str | None:
+    """Return the address of the form for a pull request that approves a subject; None for unknown sites."""
+    from git_planner.flows.forge.choose import find_address
+    from git_planner.rules.forge.address import new_request_link
+
+    with suppress(PlannerError):
+        if address := find_address(repo, remote_name):
+            base = refnames.short_name(refnames.plan_ref(subject.plan))
+            return new_request_link(address, request_branch(subject), base, "", "")
+    return None
 
 
 def _has(repo: Repository, tip: str) -> bool:

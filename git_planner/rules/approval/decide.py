@@ -33,7 +33,7 @@ class Approval:
     """The answer to whether a subject is approved.
 
     `by` is who approved it, `at` when, `how` in which way ('merge' or 'approval'), `commit` the commit that
-    shows it. `asked` are those who may approve, `link` where they do so. `reason` says more than the state.
+    shows it. `asked` are those who may approve. `reason` says more than the state.
     """
 
     state: ApprovalState
@@ -42,7 +42,6 @@ class Approval:
     how: str | None = None
     commit: str | None = None
     asked: tuple[str, ...] = ()
-    link: str | None = None
     reason: str | None = None
 
     @property

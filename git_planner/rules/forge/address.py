@@ -81,7 +81,7 @@ def parse_address(url: str) -> RepositoryAddress | None:
 
 
 def new_request_link(address: RepositoryAddress, head: str, base: str, title: str, body: str) -> str:
-    """Return the address of a site's form for a new pull request, with title and body where it fits."""
+    """Return the address of a site's form for a new pull request, with title and body where they fit."""
     web, texts = address.web, {"title": title, "body": body}
     head_path, base_path = quote(head, safe=""), quote(base, safe="")
     match address.site:
@@ -98,6 +98,8 @@ def new_request_link(address: RepositoryAddress, head: str, base: str, title: st
         case _:
             link = f"{web}/compare/{base_path}...{head_path}?expand=1"
     for some in (texts, {key: value for key, value in texts.items() if value == title}):
+        if not title:
+            break
         full = f"{link}{'' if link.endswith('?') else '&'}{urlencode(some, quote_via=quote)}"
         if len(full) <= MAX_LINK:
             return full
