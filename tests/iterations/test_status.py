@@ -172,7 +172,7 @@ def test_faults_have_pointers() -> None:
     assert judged(planning_plan(dependencies=["nowhere"]))[1][0].startswith("/steps/0/dependencies/0:")
     assert judged(b"{")[1] == ["/: 'x.json' is not JSON: " + judged(b"{")[1][0].partition("JSON: ")[2]]
     assert judged([1]) == (None, ["/: is not an object"])
-    assert judged({"a": 1})[1][0].startswith("/schema: must be one of 'git-planner/canon-lock@1'")
+    assert judged({"a": 1})[1][0].startswith("/schema: must be one of 'git-planner/")
     assert judged({"schema": "git-planner/directive@2"})[0] is None
     kind, faults = judged(POLICY.replace("base: main", "bass: main").encode(), ".git-planner.yml")
     assert kind == "policy"

@@ -87,12 +87,13 @@ def render_map(files: Sequence[MappedFile], ranked: Sequence[str], most: int = M
             return text
     sizes = Counter(posixpath.dirname(file.path) for file in files)
     closed: set[str] = set()
-    for folder, _ in sizes.most_common():
-        closed.add(folder)
-        if len(closed) % 8 == 0 or len(closed) == len(sizes):
-            text = _by_folder(shown, closed)
-            if len(text) <= most:
-                return text
+    # Closing some more folders each time: a map of thousands is rendered a few dozen times.
+    order = [folder for folder, _ in sizes.most_common()]
+    while len(closed) < len(order):
+        closed.update(order[: max(1, len(closed) * 5 // 4 + 1)])
+        text = _by_folder(shown, closed)
+        if len(text) <= most:
+            return text
     return f"{text[: most - 40].rpartition(chr(10))[0]}\n({len(sizes):,} folders, cut here)"
 
 
