@@ -5,13 +5,15 @@ again, and the check takes its place: whatever differs from how it was written, 
 size, or in one of its times, is removed and written anew. No program can set the time of an inode's last
 change (ctime), and the folder is only given away when the clock has gone on since it was written. The other
 times are compared, too, so that no run leaves a note for the next one: reading changes none, since the time
-of the last access is in the future.
+of the last access is in the future. Where a write through a mapping changes no time, as on tmpfs, each run
+gets a folder of its own.
 
 It is for commands in a process namespace alone: what outlived a run could write after the check.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
 import stat
 import time
@@ -82,7 +84,7 @@ class ReusedExport:
                 self._list(tree)
                 self._note(["", *self._folders, *self._wanted])
                 # A file system without such times cannot be checked.
-                self._reuse = self._settle()
+                self._reuse = self._settle() and self._shows_mapped_writes()
             place = self._place
             on_error.pop_all()
         yield place
@@ -204,10 +206,28 @@ class ReusedExport:
             os.utime(place, ns=times, follow_symlinks=False)
             self._states[path] = _of(os.lstat(place))
 
+    def _shows_mapped_writes(self) -> bool:
+        """Return whether writing to a mapped file changes its times; tmpfs lets such a write pass unseen."""
+        assert self._place is not None
+        probe = self._place / "mapped"
+        probe.write_bytes(bytes(mmap.PAGESIZE))
+        before = os.lstat(probe).st_ctime_ns
+        with open(probe, "r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+            # Once the page was read, the write itself may reach no code of the file system.
+            is_settled = mapped[0] == 0 and self._wait_beyond(before)
+            mapped[0] = 1
+            mapped.flush()
+        changed = os.lstat(probe).st_ctime_ns
+        probe.unlink()
+        return is_settled and changed > before
+
     def _settle(self) -> bool:
         """Wait until the clock of the file system has gone on; return False if it does not."""
+        return self._wait_beyond(max(state[_CHANGED] for state in self._states.values()))
+
+    def _wait_beyond(self, newest: int) -> bool:
+        """Wait until the file system's clock is beyond a time in nanoseconds; return False if it stands."""
         assert self._place is not None
-        newest = max(state[_CHANGED] for state in self._states.values())
         probe = self._place / "probe"
         deadline = time.monotonic() + _SETTLE_SECONDS
         is_over = False

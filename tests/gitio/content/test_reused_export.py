@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import shutil
 import socket
 import stat
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -16,9 +18,18 @@ from git_planner.errors import PlannerError
 from git_planner.gitio import git as spawning
 from git_planner.gitio.content.reused_export import ReusedExport
 from git_planner.gitio.export import exported
+from tests.conftest import memory_folder
 from tests.support.lab import Lab
 
 FILES = {"a.txt": "a\n", "deep/b/c.py": "c\n", "deep/b/d.py": "d\n", "deep/e": "e\n", "x/y": "y\n"}
+
+
+@pytest.fixture(autouse=True)
+def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Measure on a disk: in memory no folder is used again."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        yield
 
 
 @pytest.fixture
@@ -122,6 +133,13 @@ def everything_removed(place: Path) -> None:
     shutil.rmtree(place / "home")
 
 
+def mapped_write(place: Path) -> None:
+    """Write through a mapping whose page was read before: in memory that changes no time."""
+    with (place / "tree/a.txt").open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        assert mapped[0] == ord("a")
+        mapped[0] = ord("X")
+
+
 def moved_and_back(place: Path) -> None:
     os.rename(place / "tree/deep/b", place / "tmp/b")
     (place / "tmp/b/c.py").write_text("other\n")
@@ -129,10 +147,18 @@ def moved_and_back(place: Path) -> None:
 
 
 ACTS = (hard_link, hard_link_from_outside, same_size_and_old_time, nested_folders, modes, link_to_outside)
-MORE = (folder_for_a_link, root_for_a_link, leftovers, notes, everything_removed, moved_and_back)
+MORE = (
+    folder_for_a_link,
+    root_for_a_link,
+    leftovers,
+    notes,
+    everything_removed,
+    moved_and_back,
+    mapped_write,
+)
 
 
-@pytest.mark.parametrize("act", [*ACTS, *MORE])
+@pytest.mark.parametrize("act", [*ACTS, *MORE, mapped_write])
 def test_the_next_run_finds_the_tree_as_git_holds_it(
     lab: Lab, trees: tuple[str, str], act: Callable[[Path], None]
 ) -> None:
@@ -147,6 +173,19 @@ def test_the_next_run_finds_the_tree_as_git_holds_it(
                 if tree == trees[0]:
                     act(place)
     assert not place.exists()
+
+
+def test_in_memory_each_run_has_a_folder_of_its_own(
+    lab: Lab, trees: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if (memory := memory_folder()) is None:
+        pytest.skip("there is no folder in memory")
+    monkeypatch.setattr(tempfile, "tempdir", str(memory))
+    with closing(ReusedExport(lab.repo, reuse=True)) as folder:
+        for _ in range(2):
+            with folder.holding(trees[0]) as place:
+                assert (place / "tree/a.txt").read_text() == "a\n"
+                mapped_write(place)
 
 
 def written(place: Path) -> Iterator[tuple[str, int]]:
