@@ -300,6 +300,13 @@ def recover(place: Repository) -> None:
         step.release()
 
 
+def recover_branch(repo: Repository, ref: str) -> None:
+    """Finish or undo the move of a killed writer in the worktree that has a branch checked out."""
+    for place in listing(repo):
+        if place.branch == ref and place.path.is_dir() and link_state(repo, place.path) == "sound":
+            recover(open_repository(place.path))
+
+
 def _abandoned(place: Repository, lock: Path) -> Lockstep | None:
     """Take over the lock file of a writer that was killed; None when there is none."""
     try:

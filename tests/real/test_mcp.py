@@ -141,7 +141,7 @@ def test_the_inspector_lists_calls_and_reads(place: Place, campaign: Path) -> No
     created = inspect(place, "tools/call", "--tool-name", "task_create", *words)
     assert created["structuredContent"]["result"]["task"]["title"] == "Shrink it"
     templates = inspect(place, "resources/templates/list")["resourceTemplates"]
-    assert [template["name"] for template in templates] == ["plan", "handoff", "record"]
+    assert [template["name"] for template in templates] == ["plan", "handoff", "review", "record"]
     address = f"git-planner://plan/default?repo_path={campaign}"
     (content,) = inspect(place, "resources/read", "--uri", address)["contents"]
     assert json.loads(content["text"])["status"]["plan"] == "default"
