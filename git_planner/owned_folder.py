@@ -26,11 +26,15 @@ _swept: set[tuple[str, str]] = set()
 
 
 @contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """Yield a new folder in the system's folder for temporary files; remove it at the end in every case."""
+def temporary_folder(parent: Path | None = None) -> Iterator[Path]:
+    """Yield a new folder, and remove it at the end in every case.
+
+    Args:
+        parent: the folder to make it in (default: the system's folder for temporary files).
+    """
     import tempfile
 
-    with owned_folder(Path(tempfile.gettempdir()), TEMPORARY) as folder:
+    with owned_folder(parent or Path(tempfile.gettempdir()), TEMPORARY) as folder:
         yield folder
 
 

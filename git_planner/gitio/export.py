@@ -145,15 +145,20 @@ def compose(
 
 
 @contextmanager
-def exported(repo: Repository, tree: str) -> Iterator[Path]:
+def exported(repo: Repository, tree: str, parent: Path | None = None) -> Iterator[Path]:
     """Export a tree to a temporary folder outside every repository; remove it afterwards in every case.
 
     The folder holds 'tree' (the files), 'home' and 'tmp' (both empty).
 
+    Args:
+        repo: the repository.
+        tree: the tree or commit.
+        parent: the folder to make it in (default: the system's folder for temporary files).
+
     Raises:
         PlannerError: E_EXPORT when an entry of the tree cannot be written, E_NO_SPACE.
     """
-    with temporary_folder() as place:
+    with temporary_folder(parent) as place:
         for name in ("home", "tmp", "tree"):
             (place / name).mkdir()
         restore_missing(repo.git, [tree])

@@ -48,10 +48,11 @@ class ReusedExport:
     Args:
         repo: the repository of the trees.
         reuse: whether a folder may be used again; otherwise each run gets its own.
+        parent: the folder to make it in (default: the system's folder for temporary files).
     """
 
-    def __init__(self, repo: Repository, *, reuse: bool) -> None:
-        self._repo, self._reuse = repo, reuse
+    def __init__(self, repo: Repository, *, reuse: bool, parent: Path | None = None) -> None:
+        self._repo, self._reuse, self._parent = repo, reuse, parent
         self._stack = ExitStack()
         self._place: Path | None = None
         self._tree = ""
@@ -73,14 +74,14 @@ class ReusedExport:
             PlannerError: E_EXPORT, E_NO_SPACE.
         """
         if not self._reuse:
-            with exported(self._repo, tree) as place:
+            with exported(self._repo, tree, self._parent) as place:
                 yield place
             return
         with ExitStack() as on_error:
             on_error.callback(self.close)
             if self._place is None or not self._put_right(tree):
                 self.close()
-                self._place = self._stack.enter_context(exported(self._repo, tree))
+                self._place = self._stack.enter_context(exported(self._repo, tree, self._parent))
                 self._list(tree)
                 self._note(["", *self._folders, *self._wanted])
                 # A file system without such times cannot be checked.

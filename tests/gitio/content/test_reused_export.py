@@ -24,12 +24,11 @@ from tests.support.lab import Lab
 FILES = {"a.txt": "a\n", "deep/b/c.py": "c\n", "deep/b/d.py": "d\n", "deep/e": "e\n", "x/y": "y\n"}
 
 
-@pytest.fixture(autouse=True)
-def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Measure on a disk: in memory no folder is used again."""
+@pytest.fixture
+def disk() -> Iterator[Path]:
+    """Yield a folder on a disk: in memory no folder is used again."""
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
-        monkeypatch.setattr(tempfile, "tempdir", folder)
-        yield
+        yield Path(folder)
 
 
 @pytest.fixture
@@ -160,13 +159,13 @@ MORE = (
 
 @pytest.mark.parametrize("act", [*ACTS, *MORE, mapped_write])
 def test_the_next_run_finds_the_tree_as_git_holds_it(
-    lab: Lab, trees: tuple[str, str], act: Callable[[Path], None]
+    lab: Lab, trees: tuple[str, str], disk: Path, act: Callable[[Path], None]
 ) -> None:
     expected = {}
     for tree in trees:
         with exported(lab.repo, tree) as place:
             expected[tree] = content(place)
-    with closing(ReusedExport(lab.repo, reuse=True)) as folder:
+    with closing(ReusedExport(lab.repo, reuse=True, parent=disk)) as folder:
         for tree in (trees[0], trees[0], trees[1], trees[0]):
             with folder.holding(tree) as place:
                 assert content(place) == expected[tree]
@@ -175,13 +174,10 @@ def test_the_next_run_finds_the_tree_as_git_holds_it(
     assert not place.exists()
 
 
-def test_in_memory_each_run_has_a_folder_of_its_own(
-    lab: Lab, trees: tuple[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_in_memory_each_run_has_a_folder_of_its_own(lab: Lab, trees: tuple[str, str]) -> None:
     if (memory := memory_folder()) is None:
         pytest.skip("there is no folder in memory")
-    monkeypatch.setattr(tempfile, "tempdir", str(memory))
-    with closing(ReusedExport(lab.repo, reuse=True)) as folder:
+    with closing(ReusedExport(lab.repo, reuse=True, parent=memory)) as folder:
         for _ in range(2):
             with folder.holding(trees[0]) as place:
                 assert (place / "tree/a.txt").read_text() == "a\n"
@@ -193,8 +189,8 @@ def written(place: Path) -> Iterator[tuple[str, int]]:
         yield str(path), path.lstat().st_ino
 
 
-def test_what_no_run_has_changed_is_not_written_again(lab: Lab, trees: tuple[str, str]) -> None:
-    with closing(ReusedExport(lab.repo, reuse=True)) as folder:
+def test_what_no_run_has_changed_is_not_written_again(lab: Lab, trees: tuple[str, str], disk: Path) -> None:
+    with closing(ReusedExport(lab.repo, reuse=True, parent=disk)) as folder:
         with folder.holding(trees[0]) as place:
             before = dict(written(place / "tree"))
             (place / "tree/deep/b/c.py").read_text()
@@ -212,12 +208,12 @@ def test_what_no_run_has_changed_is_not_written_again(lab: Lab, trees: tuple[str
 
 
 def test_an_entry_below_a_link_is_refused_and_the_folder_is_not_used_again(
-    lab: Lab, trees: tuple[str, str]
+    lab: Lab, trees: tuple[str, str], disk: Path
 ) -> None:
     lines = lab.git("ls-tree", trees[0]) + "\n"
     below = lab.git("ls-tree", "-d", trees[0], "x").replace("\tx", "\tlink")
     broken = lab.git("mktree", stdin=f"{lines}{below}\n")
-    with closing(ReusedExport(lab.repo, reuse=True)) as folder:
+    with closing(ReusedExport(lab.repo, reuse=True, parent=disk)) as folder:
         with folder.holding(trees[0]):
             pass
         with pytest.raises(PlannerError) as caught, folder.holding(broken):
