@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from git_planner.flows.measuring.benches.bench import Bench, HostBench
 from git_planner.flows.measuring.candidate_tree import build_candidate
 from git_planner.flows.measuring.paired_runs import BegunRound, Rival
 from git_planner.flows.measuring.run_benchmark import BenchmarkResult
-from git_planner.flows.records.ledger import LedgerReader, read_baseline_proof
+from git_planner.flows.records.ledger import LedgerReader, find_record, read_baseline_proof
 from git_planner.flows.records.recorder import Recorder
 from git_planner.flows.tournament.run_store import RunChange, RunStore, RunView
 from git_planner.gitio.repository import Repository
@@ -32,13 +33,16 @@ from git_planner.host.clock import utc_now
 from git_planner.owned_folder import owned_folder
 from git_planner.progress import Progress
 from git_planner.rules.documents import canonical_json
+from git_planner.rules.measuring.constraints import constraint_problems
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Metric
+from git_planner.rules.records.record import MeasuredMetric
 from git_planner.rules.records.recorded_comparison import (
     RecordedComparison,
     comparison_verdict,
     describe_comparison,
 )
+from git_planner.rules.records.row import RecordRow
 from git_planner.rules.tournament import event, judging
 from git_planner.rules.tournament.event import COMPARISON, EventDraft
 from git_planner.rules.tournament.run import TournamentRun
@@ -100,13 +104,18 @@ class TreeMeasurer:
         return candidate.refusal or candidate.tree
 
     def tests_refusal(self, tree: str) -> Refusal | None:
-        """Run the correctness command on a tree, once on this host; None if it passes or there is none."""
-        if self.policy.correctness is None:
+        """Check a tree, once on this host: its tests, and the metrics with bounds besides the deciding one.
+
+        Returns:
+            None if it passes, or if there is nothing to check.
+        """
+        bounded = tuple(metric for metric in self.policy.metrics[1:] if metric.is_bounded)
+        if self.policy.correctness is None and not bounded:
             return None
         place = self._folder / f"tests-{tree}.json"
         for _, values in load_rows(place):
             return Refusal(*values) if values else None
-        refusal = self._measure(tree, metrics=False).refusal
+        refusal = self._measure(tree, metrics=bounded).refusal
         if refusal is None:
             save_rows(place, [["tests", []]])
         elif refusal.verdict == "invalid":
@@ -178,9 +187,10 @@ class TreeMeasurer:
             # The candidate may have caused that, so the next comparison has a share of its own.
             _forget(number, place)
             raise
-        if result.comparison is not None:
+        if result.comparison is None:
+            _forget(number, place)
+        elif result.refusal is None:
             return _verdict(result.comparison, metric)
-        _forget(number, place)
         refusal = result.refusal or Refusal("no_metric", "nothing was compared")
         return TreeVerdict(False, refusal.sentence, {"reason": refusal.reason})
 
@@ -214,20 +224,38 @@ class TreeMeasurer:
         is_better = gain > 0 and gain >= (metric.min_gain or 0.0)
         return TreeVerdict(is_better, text, {"value": value, "rival": other, "gain": gain})
 
-    def _measure(self, tree: str, rival: Rival | None = None, *, metrics: bool = True) -> BenchmarkResult:
-        policy = self.policy if metrics else self.policy._replace(metrics=())
+    def _measure(
+        self, tree: str, rival: Rival | None = None, *, metrics: tuple[Metric, ...] | None = None
+    ) -> BenchmarkResult:
+        """Measure a tree, but refuse one besides the base that misses a constraint; None: all metrics."""
+        policy = self.policy if metrics is None else self.policy._replace(metrics=metrics)
         rows = LedgerReader(self.repo).read(self.run.plan)
         before = read_baseline_proof(self.repo, self.run.plan, rows, self._instrument)
         with owned_folder(self.repo.private("records"), "judge-") as logs:
-            return self.bench.measure(
+            result = self.bench.measure(
                 self.run.base, policy, tree, before=before, logs=logs, progress=self.progress, rival=rival
             )
+        if result.refusal is not None or tree == self.base_tree:
+            return result
+        problems = constraint_problems(policy.metrics, result.metrics, self._base_metrics)
+        return replace(result, refusal=Refusal("constraint", "; ".join(problems))) if problems else result
+
+    @cached_property
+    def _base_metrics(self) -> tuple[MeasuredMetric, ...]:
+        """The metrics of the base's record, if a constraint compares with them."""
+        row = self._base_row()
+        is_asked = any(metric.no_worse_than is not None for metric in self.policy.metrics)
+        return find_record(self.repo, self.run.plan, row.id).metrics if row is not None and is_asked else ()
 
     def _recorded_base(self) -> float | None:
+        row = self._base_row()
+        return None if row is None else row.value
+
+    def _base_row(self) -> RecordRow | None:
         ledger = LedgerReader(self.repo)
         for row in ledger.measured_here(ledger.read(self.run.plan), self._site):
             if row.valid and (row.tree, row.instrument) == (self.base_tree, self._instrument):
-                return row.value
+                return row
         return None
 
     def _subject(self, commit: str) -> Subject:

@@ -37,6 +37,27 @@ def test_the_largest_gain_wins_and_of_equal_ones_the_smallest_patch(lab: Lab) ->
     assert lab.git("rev-parse", "bo4/speed/run") == tip
 
 
+SIZE = "  - {name: size, run: [cat, size], pattern: '([0-9]+)', unit: bytes, better: lower,\n"
+
+
+@pytest.mark.parametrize("bound", ["at_most: 12", "no_worse_than: 20%", "possible: [0, 12]"])
+@pytest.mark.parametrize("noisy", [False, True])
+def test_a_variant_that_misses_a_constraint_does_not_win(lab: Lab, bound: str, noisy: bool) -> None:
+    (noisy_campaign if noisy else exact_campaign)(lab)
+    policy, value = (lab.path / ".git-planner.yml").read_text(), "src/value" if noisy else "value"
+    second = f"{SIZE}     kind: deterministic, timeout: 20, {bound}}}\n"
+    policy = f"{policy}{second}" if noisy else policy.replace("agents:", f"{second}agents:")
+    policy = policy.replace('allow: ["value"', 'allow: ["value", "size"')
+    lab.commit("a second metric", {".git-planner.yml": policy, "size": "10\n"})
+    gated_run(lab, {1: {value: "50", "size": "13\n"}, 2: {value: "80", "size": "11\n"}})
+    status, facts, view = judged(lab)
+    assert (status, facts["winner"]) == (0, 2), facts
+    figures = view.variant(1).screening or {}
+    assert figures["reason"] == ("implausible" if "possible" in bound else "constraint")
+    assert "size" in figures["text"]
+    assert "13" in figures["text"]
+
+
 def test_no_variant_better_than_the_base_is_a_result(lab: Lab) -> None:
     exact_campaign(lab)
     gated_run(lab, {1: {"value": "100\n\n"}, 2: {"value": "120"}, 3: {"tests/test_it": "changed"}})
