@@ -190,6 +190,19 @@ def make_shared(folder: Path, common: Path) -> None:
             folder.chmod(mode & 0o2777)
 
 
+def index_locks(common: Path) -> list[Path]:
+    """Return the locks of indexes that there are now.
+
+    Args:
+        common: the git directory that all worktrees share.
+    """
+    entries = common / "worktrees"
+    places = [common]
+    with suppress(OSError):
+        places += entries.iterdir()
+    return [lock for place in places if (lock := place / "index.lock").exists()]
+
+
 def _is_shared(mode: int) -> bool:
     """Return whether a git directory has the permissions that git gives to those of shared repositories."""
     return mode & stat.S_IWGRP != 0 and mode & stat.S_ISGID != 0

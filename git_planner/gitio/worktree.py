@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
@@ -18,11 +19,13 @@ from git_planner.folders import remove_folder
 from git_planner.gitio.content.inert_git import inert
 from git_planner.gitio.git import Git
 from git_planner.gitio.git_failure import failure
-from git_planner.gitio.repository import Repository, make_shared, open_repository
+from git_planner.gitio.repository import Repository, index_locks, make_shared, open_repository
 
 # No writer needs an index for so long; a lock of another machine that is older is abandoned.
 _ABANDONED_SECONDS = 600.0
 _MAX_PATH = 64 * 1024
+_LOCK_KEY = "git-planner"
+_LOCK_STARTS = f'{{"{_LOCK_KEY}"'.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +267,7 @@ class Lockstep:
         }
         file = open(draft, "xb")  # noqa: SIM115 - it is held until `release`
         try:
-            file.write(json.dumps({"git-planner": mine}).encode())
+            file.write(json.dumps({_LOCK_KEY: mine}).encode())
             file.flush()
             atomic_file.lock_now(file)
             atomic_file.claim(draft, self._lock)
@@ -300,11 +303,24 @@ def recover(place: Repository) -> None:
         step.release()
 
 
-def recover_branch(repo: Repository, ref: str) -> None:
-    """Finish or undo the move of a killed writer in the worktree that has a branch checked out."""
-    for place in listing(repo):
-        if place.branch == ref and place.path.is_dir() and link_state(repo, place.path) == "sound":
-            recover(open_repository(place.path))
+def recover_all(repo: Repository) -> None:
+    """Finish or undo the moves of killed writers in all worktrees of a repository.
+
+    A command that is run again after a kill may find nothing to move, and the worktree would stay behind.
+    """
+    if not any(map(_is_ours, index_locks(repo.common))):
+        return
+    with suppress(PlannerError, OSError):
+        for place in listing(repo):
+            if place.path.is_dir() and link_state(repo, place.path) == "sound":
+                recover(open_repository(place.path))
+
+
+def _is_ours(lock: Path) -> bool:
+    """Return whether a lock is that of a writer of ours, dead or alive."""
+    with suppress(OSError, ValueError):
+        return atomic_file.read(lock, _MAX_PATH).startswith(_LOCK_STARTS)
+    return False
 
 
 def _abandoned(place: Repository, lock: Path) -> Lockstep | None:
@@ -314,7 +330,7 @@ def _abandoned(place: Repository, lock: Path) -> Lockstep | None:
     except OSError:
         return None
     try:
-        move = json.loads(file.read())["git-planner"]
+        move = json.loads(file.read())[_LOCK_KEY]
         # Meanwhile another process may have recovered the worktree, and a new writer may have begun.
         if _is_decisive(move, file) and atomic_file.lock_now(file) and _is_same(file, lock):
             return Lockstep(place, move["ref"], move["old"], move["new"], file)

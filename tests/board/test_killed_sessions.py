@@ -67,7 +67,7 @@ def test_a_start_that_is_killed_anywhere_is_healed_by_the_next(tmp_path: Path, s
         call, turn = call + stride, turn + 1
 
 
-@sampled(35, whole=5)
+@sampled(25, whole=5)
 def test_an_integration_that_is_killed_anywhere_is_finished_by_the_next(tmp_path: Path, stride: int) -> None:
     call, turn = 2, 0
     while True:

@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -109,12 +109,15 @@ exec "{git}" "$@"
 """
 
 
-def dead_lock(lab: Lab) -> tuple[Path, Path, str, str]:
+def dead_lock(lab: Lab, change: Mapping[str, str] = {}) -> tuple[Path, Path, str, str]:
     """A worktree with the lock of a killed writer; the lock, and where its branch is and was to go."""
     lab.git("branch", "mine")
     place = lab.worktree("mine", "mine")
     old = lab.git("rev-parse", "mine")
     new = lab.git("commit-tree", "-p", old, "-m", "next", f"{old}^{{tree}}")
+    if change:
+        new = lab.commit("next", dict(change))
+        lab.git("reset", "-q", "--hard", old)
     writer = subprocess.Popen(
         [sys.executable, "-c", HOLD, REF, old, new],
         cwd=place,
@@ -170,6 +173,28 @@ def test_a_lock_is_dead_though_its_process_number_is_in_use_again(lab: Lab) -> N
     step.take()
     step.release()
     assert not list(lock.parent.glob("index.*"))
+
+
+@pytest.mark.parametrize("is_moved", [True, False])
+@pytest.mark.parametrize("command", ["git-plan status", "git-iterate list", "git-record log", "git-bo4 list"])
+def test_any_command_lets_a_worktree_follow_that_a_killed_one_left_behind(
+    lab: Lab, command: str, is_moved: bool
+) -> None:
+    place, lock, old, new = dead_lock(lab, {"value": "new\n"})
+    (place / "mine").write_text("a file of the person\n")
+    if is_moved:
+        lab.git("update-ref", REF, new, old)
+    lab.run(*command.split())
+    assert not lock.exists()
+    assert (place / "value").exists() == is_moved
+    assert lab.git("-C", str(place), "status", "--porcelain") == "?? mine"
+
+
+def test_a_lock_of_git_itself_is_left_alone(lab: Lab) -> None:
+    lock = lab.path / ".git/index.lock"
+    lock.touch()
+    lab.run("git-plan", "status")
+    assert lock.exists()
 
 
 @pytest.mark.parametrize(

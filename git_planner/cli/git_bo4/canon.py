@@ -9,7 +9,7 @@ import click
 from git_planner.cli.lazy_group import CommandGroup
 from git_planner.cli.options import json_option
 from git_planner.cli.output import emit, say
-from git_planner.gitio.repository import open_repository
+from git_planner.cli.start import start_in_repository
 
 if TYPE_CHECKING:
     from git_planner.flows.tournament.gates.canon import CanonReport
@@ -35,7 +35,7 @@ def lock(*, ref: str, modules_root: str, as_json: bool) -> int:
     """Write the lock of the modules of REF (default: HEAD) into the working tree; commit it then."""
     from git_planner.flows.tournament.gates.canon import write_lock
 
-    report = write_lock(open_repository(), ref, modules_root.rstrip("/"))
+    report = write_lock(start_in_repository(), ref, modules_root.rstrip("/"))
     if as_json:
         emit(report.document())
         return report.exit
@@ -52,7 +52,7 @@ def check(*, ref: str, base: str | None, as_json: bool) -> int:
     from git_planner.flows.tournament.gates.canon import check_canon
     from git_planner.flows.tournament.gates.run_gates import subject_of
 
-    repo = open_repository()
+    repo = start_in_repository()
     report = check_canon(repo, subject_of(repo, ref, base))
     return _show(report, as_json)
 
@@ -66,7 +66,7 @@ def diff(*, ref: str, base: str | None, as_json: bool) -> int:
     from git_planner.flows.tournament.gates.canon import compare_canon
     from git_planner.flows.tournament.gates.run_gates import subject_of
 
-    repo = open_repository()
+    repo = start_in_repository()
     report = compare_canon(repo, ref, base or subject_of(repo, ref, None).base)
     return _show(report, as_json)
 

@@ -7,8 +7,8 @@ import click
 from git_planner.cli.git_bo4.runs import run_argument, show_view
 from git_planner.cli.options import engine_options, json_option
 from git_planner.cli.output import hush, tell
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE
-from git_planner.gitio.repository import open_repository
 
 send_again_option = click.option(
     "--send-again", "again", is_flag=True, help="Send the prompt although it may have been sent already."
@@ -37,7 +37,7 @@ def watch(*, name: str | None, task: str | None, again: bool, timeout: float | N
     from git_planner.flows.tournament.collecting.watch import watch as wait_for_variants
     from git_planner.flows.tournament.run_store import latest_run
 
-    repo = open_repository()
+    repo = start_in_repository()
     progress = hush if as_json else tell
     run = name or latest_run(repo)
     show_view(wait_for_variants(repo, run, progress, seconds=timeout, task=task, again=again), as_json)
@@ -56,7 +56,7 @@ def harvest(*, name: str | None, as_json: bool) -> int:
     from git_planner.flows.tournament.collecting.harvest import harvest as harvest_variants
     from git_planner.flows.tournament.run_store import latest_run
 
-    repo = open_repository()
+    repo = start_in_repository()
     run = name or latest_run(repo)
     show_view(harvest_variants(repo, run, hush if as_json else tell), as_json)
     return DONE

@@ -9,8 +9,8 @@ from git_planner.cli.input_file import read_input
 from git_planner.cli.lazy_group import CommandGroup
 from git_planner.cli.options import json_option
 from git_planner.cli.output import emit, say
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE
-from git_planner.gitio.repository import open_repository
 from git_planner.rules.printable import counted
 
 in_option = click.option(
@@ -96,7 +96,7 @@ def _read(name: str | None, path: str | None) -> tuple[str, bytes]:
     from git_planner.flows.tournament.events import MAX_STREAM, run_stream
 
     if path is None:
-        return run_stream(open_repository(), name)
+        return run_stream(start_in_repository(), name)
     if name is not None:
         raise click.UsageError("give RUN or '--in', not both")
     return read_input(path, MAX_STREAM, "an event stream")

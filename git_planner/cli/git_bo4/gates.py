@@ -12,7 +12,7 @@ from git_planner.cli.git_bo4.runs import run_argument
 from git_planner.cli.input_file import read_input
 from git_planner.cli.options import engine_options, force_option, json_option
 from git_planner.cli.output import check_place, emit, say, tell
-from git_planner.gitio.repository import open_repository
+from git_planner.cli.start import start_in_repository
 
 if TYPE_CHECKING:
     from git_planner.flows.tournament.gates.gate_refs import GatedRefs
@@ -81,7 +81,7 @@ def gate(
             force=force,
             strict_events=strict_events,
         )
-    repo = open_repository()
+    repo = start_in_repository()
     from git_planner.flows.tournament.gates.gate_refs import MAX_PUSH_BYTES, gate_push, gate_ref
 
     if ref is not None:
@@ -104,7 +104,7 @@ def _gate_run(name: str | None, *, as_json: bool, **options: Any) -> int:
     from git_planner.flows.tournament.gates.gate_run import gate_variants
     from git_planner.flows.tournament.run_store import latest_run
 
-    repo = open_repository()
+    repo = start_in_repository()
     gated = gate_variants(repo, name or latest_run(repo), tell, **options)
     if as_json:
         emit(gated.document())

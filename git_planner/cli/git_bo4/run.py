@@ -31,8 +31,8 @@ from git_planner.cli.git_bo4.winner import (
 )
 from git_planner.cli.options import dry_run_option, engine_options, json_option
 from git_planner.cli.output import emit, say, tell
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE
-from git_planner.gitio.repository import open_repository
 
 if TYPE_CHECKING:
     from git_planner.flows.tournament.running.dry_run import TournamentOutline
@@ -79,7 +79,7 @@ def run(*, name: str | None, dry_run: bool, as_json: bool, **given: Any) -> int:
     if name is None:
         name = create_run(**wanted, source=given).run.run
         tell(f"the tournament is '{name}', on the branch 'bo4/{name}/run'")
-    done = run_tournament(open_repository(), name, options, tell, _heading)
+    done = run_tournament(start_in_repository(), name, options, tell, _heading)
     if as_json:
         emit(done.document())
     else:
@@ -126,7 +126,7 @@ def followup(
     from git_planner.flows.tournament.run_store import latest_run
     from git_planner.flows.tournament.running.followup import begin_turn
 
-    repo = open_repository()
+    repo = start_in_repository()
     text = read_prompt(prompt, path, is_needed=True)
     view = begin_turn(repo, name or latest_run(repo), text, follows=follows, attempts=attempts)
     show_view(view, as_json)
@@ -148,7 +148,7 @@ def _heading(stage: str) -> Iterator[None]:
 def _show_outline(wanted: dict[str, Any], source: dict[str, Any], as_json: bool) -> int:
     from git_planner.flows.tournament.running.dry_run import outline_run
 
-    outline = outline_run(open_repository(), new_request(**wanted, source=source))
+    outline = outline_run(start_in_repository(), new_request(**wanted, source=source))
     if as_json:
         emit(outline.document())
     else:

@@ -11,8 +11,8 @@ from git_planner.cli.git_bo4.run_text import run_lines, variant_lines
 from git_planner.cli.git_bo4.sources import read_prompt, source_of, source_options
 from git_planner.cli.options import F, candidates, from_option, json_option, plan_option
 from git_planner.cli.output import emit, say, tell
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE
-from git_planner.gitio.repository import open_repository
 from git_planner.rules.tournament.run import STAGES
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def create_run(**given: Any) -> RunView:
     """Create the run that options describe; see `new_request`."""
     from git_planner.flows.tournament.new import new_run
 
-    return new_run(open_repository(), new_request(**given))
+    return new_run(start_in_repository(), new_request(**given))
 
 
 def new_request(
@@ -152,7 +152,7 @@ def list_(*, jsonl: bool, as_json: bool) -> int:
     """List all tournaments, the newest first."""
     from git_planner.flows.tournament.run_store import list_lines, read_runs
 
-    repo = open_repository()
+    repo = start_in_repository()
     views = sorted(read_runs(repo), key=lambda view: view.run.created_at, reverse=True)
     if jsonl:
         for line in list_lines(repo, views):
@@ -176,7 +176,7 @@ def read_run(name: str | None) -> RunView:
     """Return a run by its name, or the one that was created last."""
     from git_planner.flows.tournament.run_store import RunStore, latest_run
 
-    repo = open_repository()
+    repo = start_in_repository()
     return RunStore(repo, name or latest_run(repo)).read()
 
 

@@ -7,8 +7,8 @@ import click
 from git_planner.cli.git_bo4.runs import run_argument, show_view
 from git_planner.cli.options import bench_options, json_option
 from git_planner.cli.output import tell
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE, NO
-from git_planner.gitio.repository import open_repository
 
 
 @click.command()
@@ -24,7 +24,7 @@ def judge(*, name: str | None, as_json: bool) -> int:
     from git_planner.flows.tournament.judge import judge as flow
     from git_planner.flows.tournament.run_store import latest_run
 
-    repo = open_repository()
+    repo = start_in_repository()
     view = flow(repo, name or latest_run(repo), tell)
     show_view(view, as_json)
     stage = view.run.stages["judge"]
@@ -37,6 +37,6 @@ def variant_program(*, run_id: str) -> int:
     """Run the agent of a local variant; 'git bo4 watch' starts this."""
     from git_planner.flows.tournament.variant_program import run_variant
 
-    run = run_variant(open_repository(), run_id, tell)
+    run = run_variant(start_in_repository(), run_id, tell)
     tell(f"{run.task}: {run.outcome}")
     return DONE if run.outcome == "done" else NO

@@ -19,8 +19,9 @@ from git_planner.cli.options import (
     timeout_option,
 )
 from git_planner.cli.output import check_place, emit, put_text, say, tell
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE, NO
-from git_planner.gitio.repository import Repository, open_repository
+from git_planner.gitio.repository import Repository
 from git_planner.rules.documents.canonical_json import MAX_BYTES
 from git_planner.rules.printable import counted
 
@@ -63,7 +64,7 @@ def review(
     """
     from git_planner.flows.tournament.winner.review import ReviewOptions, review_variants
 
-    repo = open_repository()
+    repo = start_in_repository()
     done = review_variants(repo, _run(repo, name), ReviewOptions(critic, model, seconds), tell)
     if as_json:
         emit(done.document())
@@ -92,7 +93,7 @@ def meta(
     """Choose what RUN's winner is made of: modules by a coverage file, else the variant measured best."""
     from git_planner.flows.tournament.winner.meta import MetaOptions, choose_composition
 
-    repo = open_repository()
+    repo = start_in_repository()
     options = MetaOptions(
         coverage=read_named_file(coverage, "the coverage"),
         profile=profile,
@@ -121,7 +122,7 @@ def compose(*, name: str | None, overrides: str | None, as_json: bool) -> int:
     """
     from git_planner.flows.tournament.winner.compose import compose_winner
 
-    repo = open_repository()
+    repo = start_in_repository()
     changes = read_named_file(overrides, "the overrides")
     done = compose_winner(repo, _run(repo, name), tell, overrides=changes)
     if as_json:
@@ -143,7 +144,7 @@ def ship(*, name: str | None, strict_events: bool, body: str | None, as_json: bo
 
     if body is not None:
         check_place(body)
-    repo = open_repository()
+    repo = start_in_repository()
     done = ship_winner(repo, _run(repo, name), tell, strict_events=strict_events)
     if body is not None and done.body:
         put_text(body, done.body)
@@ -177,7 +178,7 @@ def apply(
     """Create the branch on which RUN's winner is reviewed: one commit with the code only, on the base."""
     from git_planner.flows.tournament.winner.apply import ApplyOptions, apply_winner
 
-    repo = open_repository()
+    repo = start_in_repository()
     options = ApplyOptions(check=check, branch=branch, push=push, force=force)
     done = apply_winner(repo, _run(repo, name), options, tell)
     if as_json:

@@ -22,8 +22,9 @@ from git_planner.cli.options import (
     push_option,
 )
 from git_planner.cli.output import check_place, emit, hush, put_text, say, size_text, tell
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE
-from git_planner.gitio.repository import Repository, open_repository
+from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
 from git_planner.rules.refnames import number_text as format_number
 
@@ -81,7 +82,7 @@ def once(is_loop: bool, as_json: bool, wait_review: bool, max_wait: float | None
     """Plan, implement, commit and record one change, in a worktree of its own; or a loop of them."""
     from git_planner.flows.iterations import iterate
 
-    repo = open_repository()
+    repo = start_in_repository()
     limits = {
         "count": given["max_attempts"],
         "wall": given["seconds"],
@@ -138,7 +139,7 @@ def resume(number: int | None, as_json: bool, **given: Any) -> int:
     """
     from git_planner.flows.iterations.unfinished import resume as flow
 
-    repo = open_repository()
+    repo = start_in_repository()
     with _with_bench(repo, _iterate_options(given)) as options_:
         done = flow.resume_iteration(repo, number, options_, tell)
     lines = [f"iteration {done.number}: {done.did}" if done.number else done.did]
@@ -159,7 +160,7 @@ def abandon(number: int, why: str, as_json: bool) -> int:
     """
     from git_planner.flows.iterations.unfinished.abandon import abandon_iteration
 
-    done = abandon_iteration(open_repository(), number, why, tell)
+    done = abandon_iteration(start_in_repository(), number, why, tell)
     if done.record is None:
         line = f"iteration {number}: planning ended before there was a directive; nothing to give up"
     else:
@@ -176,7 +177,7 @@ def list_(plan: str | None, as_json: bool) -> int:
     """List all iterations: number, plan, phase, verdict, value and worktree."""
     from git_planner.flows.planning.list_iterations import list_iterations
 
-    iterations = list_iterations(open_repository(), plan)
+    iterations = list_iterations(start_in_repository(), plan)
     rows = [("no.", "slug", "plan", "phase", "verdict", "value", "worktree")]
     for iteration in iterations:
         record, state = iteration.record, iteration.state
@@ -208,7 +209,7 @@ def show(number: int, as_json: bool) -> int:
     from git_planner.flows.iterations.provenance import show_iteration as flow
     from git_planner.flows.planning.list_iterations import PHASE_TEXTS
 
-    shown = flow(open_repository(), number)
+    shown = flow(start_in_repository(), number)
     lines = [f"iteration {number}: {PHASE_TEXTS[shown.iteration.phase]}"]
     lines += _state_lines(shown.iteration.state) + _record_lines(shown.record)
     if shown.iteration.worktree:
@@ -227,7 +228,7 @@ def why(name: str, as_json: bool) -> int:
     from git_planner.flows.iterations.provenance import MATCH_TEXTS
     from git_planner.flows.iterations.provenance import find_provenance as flow
 
-    origin = flow(open_repository(), name)
+    origin = flow(start_in_repository(), name)
     if origin.iteration is None or origin.how is None:
         lines = [f"commit {origin.commit[:12]}: not produced by any known iteration"]
     else:
@@ -246,7 +247,7 @@ def prune(dry_run: bool, as_json: bool) -> int:
     """Remove clean worktrees of finished iterations, and print the disk space of each."""
     from git_planner.flows.iterations.prune import prune_worktrees as flow
 
-    done = flow(open_repository(), hush, dry_run=dry_run)
+    done = flow(start_in_repository(), hush, dry_run=dry_run)
     verb = "would remove" if dry_run else "removed"
     lines = [
         f"{size_text(place.size):>9}  {place.path}: {verb if place.why is None else f'kept, {place.why}'}"
@@ -272,7 +273,7 @@ def publish(which: str, body: str | None, as_json: bool, **given: Any) -> int:
 
     if body is not None:
         check_place(body)
-    done = flow(open_repository(), which, tell, **given)
+    done = flow(start_in_repository(), which, tell, **given)
     if body is not None:
         put_text(body, done.body)
     lines = [f"{done.branch} {done.commit[:12]}: {done.title}", "", done.body.rstrip()]
@@ -292,7 +293,7 @@ def best_ensure(plan: str | None, as_json: bool) -> int:
     """Create the rolling best, or fast-forward it to the remote's and to its base."""
     from git_planner.flows.iterations import best as flow
 
-    done = flow.ensure_best(open_repository(), plan, tell)
+    done = flow.ensure_best(start_in_repository(), plan, tell)
     _print_result(done.document(), [f"{done.branch} {done.commit[:12]}: {done.did}"], as_json=as_json)
     return DONE
 
@@ -309,7 +310,7 @@ def best_restore(plan: str | None, as_json: bool) -> int:
     from git_planner.flows.plans.best_place import restore_best
     from git_planner.flows.plans.current_plan import current_plan
 
-    repo = open_repository()
+    repo = start_in_repository()
     done = restore_best(repo, current_plan(repo, plan))
     lines = [f"{done.branch} {done.commit[:12]}: {'restored' if done.moved else 'is where it was left'}"]
     if done.kept:
@@ -325,7 +326,7 @@ def best_tag(plan: str | None, as_json: bool) -> int:
     """Tag the commit of the best record, if its tag is missing."""
     from git_planner.flows.iterations import best as flow
 
-    done = flow.tag_best(open_repository(), plan)
+    done = flow.tag_best(start_in_repository(), plan)
     word = "created" if done.made else "exists already"
     _print_result(done.document(), [f"{done.tag} {done.commit[:12]}: {word}"], as_json=as_json)
     return DONE
@@ -342,7 +343,7 @@ def best_push(plan: str | None, tags_only: bool, branches: bool, dry_run: bool, 
     from git_planner.flows.iterations import best as flow
 
     done = flow.push_best(
-        open_repository(),
+        start_in_repository(),
         plan,
         tell,
         tags_only=tags_only,

@@ -9,8 +9,8 @@ import click
 
 from git_planner.cli import options
 from git_planner.cli.output import emit, say, tell
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE
-from git_planner.gitio.repository import open_repository
 from git_planner.rules import refnames
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def planner_options(command: F) -> F:
 def _ask_planner(planner: str, kind: str, as_json: bool, asked: dict[str, Any]) -> int:
     from git_planner.flows.planning.ask_planner import make_iteration, make_planning_plan
 
-    request, repo = plan_options(planner=planner, **asked), open_repository()
+    request, repo = plan_options(planner=planner, **asked), start_in_repository()
     if kind == "directive":
         planned = make_iteration(repo, request, tell)
         show_planned(planned, as_json)

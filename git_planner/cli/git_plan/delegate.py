@@ -9,7 +9,7 @@ import click
 
 from git_planner.cli import options
 from git_planner.cli.output import emit, say, tell
-from git_planner.gitio.repository import open_repository
+from git_planner.cli.start import start_in_repository
 
 if TYPE_CHECKING:
     from git_planner.flows.delegation.delegate import DelegationResult
@@ -59,7 +59,7 @@ def delegate(
     """
     from git_planner.flows.delegation import delegate as flow
 
-    repo = open_repository()
+    repo = start_in_repository()
     where = None if no_remote else remote or options.shared_remote(repo)
     request = flow.DelegateOptions(remote=where, max_tasks=max_tasks, start=from_ref, **given)
     done = flow.delegate(repo, request, tell)

@@ -9,8 +9,8 @@ import click
 from git_planner.cli import options as shared
 from git_planner.cli.input_file import read_input
 from git_planner.cli.output import emit, say, tell
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE, PlannerError
-from git_planner.gitio.repository import open_repository
 from git_planner.rules import refnames
 from git_planner.rules.printable import counted
 
@@ -48,7 +48,9 @@ def research(
     from git_planner.flows.discovery.research import ResearchOptions
     from git_planner.flows.discovery.research import research as run
 
-    done = run(open_repository(), ResearchOptions(plan, goal_text, researcher, model, hint, seconds), tell)
+    done = run(
+        start_in_repository(), ResearchOptions(plan, goal_text, researcher, model, hint, seconds), tell
+    )
     if as_json:
         emit(done.document())
         return DONE
@@ -97,7 +99,7 @@ def options(
     ]
     if len(modes) > 1:
         raise PlannerError("E_USAGE", f"{' and '.join(modes)} exclude each other", hint="give one of them")
-    repo = open_repository()
+    repo = start_in_repository()
     request = PlanOptions(
         planner=planner, plan=plan, goal_text=goal_text, model=model, hint=hint, seconds=seconds
     )
@@ -172,7 +174,7 @@ def critique(
     from git_planner.flows.discovery.critique import CritiqueOptions
     from git_planner.flows.discovery.critique import critique as run
 
-    done = run(open_repository(), CritiqueOptions(plan, critic, model, extra, seconds), tell)
+    done = run(start_in_repository(), CritiqueOptions(plan, critic, model, extra, seconds), tell)
     if as_json:
         emit(done.document())
         return DONE
@@ -197,7 +199,7 @@ def choose(option: str, plan: str | None, as_json: bool) -> int:
     """
     from git_planner.flows.discovery.choose import choose as run
 
-    done = run(open_repository(), plan, option.upper())
+    done = run(start_in_repository(), plan, option.upper())
     if as_json:
         emit(done.document())
         return DONE

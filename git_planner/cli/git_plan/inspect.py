@@ -11,8 +11,8 @@ import click
 
 from git_planner.cli.options import candidates, json_option, plan_option
 from git_planner.cli.output import emit, say, tell
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE, NO
-from git_planner.gitio.repository import open_repository
 from git_planner.rules.printable import counted
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def status(plan: str | None, as_json: bool) -> int:
     from git_planner.flows.iterations.status import plan_status as run
     from git_planner.flows.plans.page_store import pull_hint_if_missing
 
-    repo = open_repository()
+    repo = start_in_repository()
     report = run(repo, plan)
     if as_json:
         emit(report.document())
@@ -99,7 +99,7 @@ def list_plans(as_json: bool) -> int:
     from git_planner.flows.plans.list_plans import list_plans
     from git_planner.flows.plans.lost_plans import find_lost_plans
 
-    repo = open_repository()
+    repo = start_in_repository()
     plans, packets = list_plans(repo)
     current = current_plan(repo, None)
     lost_plans = list(find_lost_plans(repo))
@@ -148,7 +148,7 @@ def show(ref: str | None, as_json: bool) -> int:
     """Show the directive of an iteration, by number, branch or commit (default: the current one)."""
     from git_planner.flows.iterations.status import look_up_iteration as run
 
-    report = run(open_repository(), ref)
+    report = run(start_in_repository(), ref)
     assert report.state is not None
     if as_json:
         document = {"schema": "git-planner/directive-shown@1", "iteration": report.document()}
@@ -193,7 +193,7 @@ def validate(what: str, as_json: bool) -> int:
     elif Path(what).is_file():
         data, where = load_document(None, what)
     else:
-        data, where = load_document(open_repository(), what)
+        data, where = load_document(start_in_repository(), what)
     judged = check_document(data, where)
     if as_json:
         emit(judged.document())

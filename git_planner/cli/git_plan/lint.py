@@ -6,8 +6,8 @@ import click
 
 from git_planner.cli.options import json_option, plan_option
 from git_planner.cli.output import emit, say
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE, NO
-from git_planner.gitio.repository import open_repository
 
 
 @click.command()
@@ -22,7 +22,7 @@ def lint(plan: str | None, as_json: bool) -> int:
     """
     from git_planner.flows.tasks.lint import lint as run
 
-    report = run(open_repository(), plan)
+    report = run(start_in_repository(), plan)
     if as_json:
         emit(report.document())
         return DONE if report.ok else NO

@@ -12,8 +12,8 @@ from git_planner.cli.input_file import read_input
 from git_planner.cli.lazy_group import CommandGroup
 from git_planner.cli.options import from_option, input_file_option, json_option, slug_option
 from git_planner.cli.output import check_place, emit, put_text, say, tell
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE
-from git_planner.gitio.repository import open_repository
 from git_planner.rules import refnames
 
 
@@ -40,7 +40,7 @@ def pack(as_json: bool, named: tuple[str, ...], **asked: Any) -> int:
     from git_planner.flows.planning.manual import DIRECTIVE, PROMPT
     from git_planner.flows.planning.manual import make_packet_branch as run
 
-    packed = run(open_repository(), plan_options(**asked), tell, named=named)
+    packed = run(start_in_repository(), plan_options(**asked), tell, named=named)
     if as_json:
         emit(packed.document())
         return DONE
@@ -92,7 +92,7 @@ def apply(
         check_place(reply)
     try:
         planned = run(
-            open_repository(),
+            start_in_repository(),
             from_ref,
             tell,
             pasted=read_input(source, MAX_PASTED_BYTES, "the answer") if source else None,

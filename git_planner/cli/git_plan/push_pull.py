@@ -6,9 +6,9 @@ import click
 
 from git_planner.cli.options import all_option, json_option, plan_option
 from git_planner.cli.output import emit, say, tell
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE
 from git_planner.flows.sharing.push_pull import SharingResult
-from git_planner.gitio.repository import open_repository
 
 _ACTIONS = {
     "created": "created from the remote",
@@ -36,7 +36,7 @@ def push(where: str | None, plan: str | None, every: bool, work: bool, as_json: 
     from git_planner.flows.sharing.push_pull import push as run
 
     _check_selection(plan, every)
-    repo = open_repository()
+    repo = start_in_repository()
     done = run(repo, where, plan, tell, every=every, work=work)
     for shared in done.plans:
         for task in RemoteClaims(repo, shared.plan, done.remote, tell).release_ended():
@@ -57,7 +57,7 @@ def pull(where: str | None, plan: str | None, every: bool, as_json: bool) -> int
     from git_planner.flows.sharing.push_pull import pull as run
 
     _check_selection(plan, every)
-    return _print_shared(run(open_repository(), where, plan, tell, every=every), as_json)
+    return _print_shared(run(start_in_repository(), where, plan, tell, every=every), as_json)
 
 
 def _check_selection(plan: str | None, every: bool) -> None:

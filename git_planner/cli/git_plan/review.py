@@ -9,8 +9,9 @@ import click
 
 from git_planner.cli.options import json_option
 from git_planner.cli.output import emit, say, tell
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE, NO, PlannerError
-from git_planner.gitio.repository import Repository, open_repository
+from git_planner.gitio.repository import Repository
 from git_planner.rules.printable import counted
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def review(
         raise click.UsageError("'--message' is for '--approve'")
     if is_synced:
         return _sync(what, as_json)
-    repo = open_repository()
+    repo = start_in_repository()
     if approve:
         return _approve(repo, what, message, as_json=as_json)
     if is_opened:
@@ -125,7 +126,7 @@ def _sync(what: str | None, as_json: bool) -> int:
     from git_planner.flows.review.forge.sync import sync_review
     from git_planner.rules.plans.remarks import describe
 
-    synced = sync_review(open_repository(), what, tell)
+    synced = sync_review(start_in_repository(), what, tell)
     if as_json:
         emit(synced.document())
         return DONE

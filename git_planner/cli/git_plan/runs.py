@@ -9,7 +9,7 @@ import click
 
 from git_planner.cli.options import json_option, plan_option
 from git_planner.cli.output import emit, say, tell
-from git_planner.gitio.repository import open_repository
+from git_planner.cli.start import start_in_repository
 
 if TYPE_CHECKING:
     from git_planner.flows.board.sessions.list_sessions import SessionView
@@ -30,7 +30,7 @@ def runs(*, run_id: str | None, is_end: bool, rerun: bool, plan: str | None, as_
     from git_planner.flows.board.sessions.list_runs import RunList, list_all_runs, refuse_planner
     from git_planner.flows.delegation import stop_run
 
-    repo = open_repository()
+    repo = start_in_repository()
     if not is_end and not rerun:
         listed = list_all_runs(repo, plan, run_id)
     elif run_id is None:

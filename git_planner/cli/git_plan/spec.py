@@ -10,8 +10,8 @@ import click
 from git_planner.cli.lazy_group import CommandGroup
 from git_planner.cli.options import force_option, from_option, json_option
 from git_planner.cli.output import emit, say, tell
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE, NO
-from git_planner.gitio.repository import open_repository
 from git_planner.rules import refnames
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def init(*, force: bool, as_json: bool) -> int:
     """Create 'openspec/' with a project file to fill in; existing files stay."""
     from git_planner.flows.specs.scaffold import init_specs
 
-    written = init_specs(open_repository(), force=force)
+    written = init_specs(start_in_repository(), force=force)
     _show_written(written, as_json)
     if not as_json:
         say("next: fill in 'openspec/project.md', then: git plan spec propose CHANGE")
@@ -49,7 +49,7 @@ def propose(*, change: str, force: bool, as_json: bool) -> int:
     """Create proposal, tasks and design of CHANGE to fill in; existing files stay."""
     from git_planner.flows.specs.scaffold import propose_change as run
 
-    written = run(open_repository(), change, force=force)
+    written = run(start_in_repository(), change, force=force)
     _show_written(written, as_json)
     if not as_json:
         say(f"next: fill them in, then: git plan spec validate {written.change}")
@@ -77,7 +77,7 @@ def validate(*, change: str | None, from_ref: str | None, as_json: bool) -> int:
     """
     from git_planner.flows.specs.validate import check_specs
 
-    judged = check_specs(open_repository(), change, from_ref)
+    judged = check_specs(start_in_repository(), change, from_ref)
     if as_json:
         emit(judged.document())
         return NO if judged.faults else DONE
@@ -110,7 +110,7 @@ def compile_(
     """
     from git_planner.flows.specs.compile import compile_change
 
-    compiled = compile_change(open_repository(), change, plan, ref=from_ref, overrides=overrides)
+    compiled = compile_change(start_in_repository(), change, plan, ref=from_ref, overrides=overrides)
     if as_json:
         emit(compiled.document())
     else:
@@ -146,7 +146,7 @@ def archive(*, change: str, force: bool, as_json: bool) -> int:
     """Move CHANGE to 'openspec/archive/DATE-CHANGE' once all its tasks are done."""
     from git_planner.flows.specs.archive import archive_change as run
 
-    archived = run(open_repository(), change, force=force)
+    archived = run(start_in_repository(), change, force=force)
     if as_json:
         emit(archived.document())
         return DONE

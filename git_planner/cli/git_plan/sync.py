@@ -6,8 +6,8 @@ import click
 
 from git_planner.cli.options import dry_run_option, json_option, plan_option
 from git_planner.cli.output import emit, say, tell
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE
-from git_planner.gitio.repository import open_repository
 
 
 @click.command()
@@ -21,7 +21,7 @@ def sync(*, dry_run: bool, plan: str | None, as_json: bool) -> int:
     """
     from git_planner.flows.delegation.sync import sync as run
 
-    done = run(open_repository(), plan, progress=tell, dry_run=dry_run)
+    done = run(start_in_repository(), plan, progress=tell, dry_run=dry_run)
     advanced = done.advanced
     if as_json:
         emit(done.document())

@@ -6,8 +6,8 @@ import click
 
 from git_planner.cli.options import candidates, json_option
 from git_planner.cli.output import emit, say
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE
-from git_planner.gitio.repository import open_repository
 
 
 @click.command()
@@ -24,7 +24,7 @@ def use(plan: str | None, unset: bool, as_json: bool) -> int:
 
     if plan is not None and unset:
         raise click.UsageError("'NAME' and '--unset' exclude each other")
-    repo = open_repository()
+    repo = start_in_repository()
     if unset:
         unselect_plan(repo)
     elif plan is not None:

@@ -9,8 +9,9 @@ import click
 
 from git_planner.cli.options import json_option
 from git_planner.cli.output import emit, say, tell
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE, NO, PlannerError
-from git_planner.gitio.repository import Repository, open_repository
+from git_planner.gitio.repository import Repository
 
 if TYPE_CHECKING:
     from git_planner.flows.ci.job import JobReport
@@ -68,7 +69,7 @@ def ci(
         else:
             say(printed.files[0].text.removesuffix("\n"))
         return DONE
-    repo = open_repository()
+    repo = start_in_repository()
     where = where or ci_files.guess_site(repo)
     if where is None:
         raise PlannerError(
@@ -93,7 +94,7 @@ def _run_job(where: str | None, run: str, as_json: bool) -> int:
     if where not in ("github", "gitlab"):
         raise PlannerError("E_USAGE", "'--run' needs a hosting site", hint="name 'github' or 'gitlab'")
     host: Literal["github", "gitlab"] = "github" if where == "github" else "gitlab"
-    repo, request = job.open_request(open_repository(), host, os.environ)
+    repo, request = job.open_request(start_in_repository(), host, os.environ)
     if run == "verify":
         result, why = job.verify(repo, host, request, tell)
         if as_json:

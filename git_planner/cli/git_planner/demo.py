@@ -12,8 +12,8 @@ import click
 
 from git_planner.cli.options import json_option, plan_option
 from git_planner.cli.output import emit, say, tell
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE, PlannerError
-from git_planner.gitio.repository import open_repository
 from git_planner.rules.records.record import Record
 from git_planner.rules.records.row import REASONS
 from git_planner.rules.refnames import number_text
@@ -75,7 +75,7 @@ def plot(plan: str | None, svg: Path | None, as_json: bool) -> int:
     from git_planner.flows.records.query import without_records
     from git_planner.report import plot as draw
 
-    repo = open_repository()
+    repo = start_in_repository()
     name = read_settings(repo, plan=plan).plan
     drawn = draw.make_series(read_ledger(repo, name))
     if svg is not None:

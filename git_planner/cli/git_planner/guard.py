@@ -10,8 +10,8 @@ import click
 from git_planner.cli.lazy_group import CommandGroup
 from git_planner.cli.options import json_option
 from git_planner.cli.output import emit, say, tell
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE, NO, PlannerError
-from git_planner.gitio.repository import open_repository
 
 
 @click.command()
@@ -33,7 +33,7 @@ def check(
     from git_planner.flows.guard import check_range as flow
     from git_planner.flows.guard.staged import check_documents, check_guard
 
-    repo = open_repository()
+    repo = start_in_repository()
     if sum((staged, range_ is not None, receive)) > 1:
         raise PlannerError("E_USAGE", "'--staged', '--range' and '--receive' exclude each other")
     if range_ is None and not receive and not as_json:
@@ -94,7 +94,7 @@ def propose(message: str | None, paths: tuple[str, ...], as_json: bool) -> int:
     """
     from git_planner.flows.guard.propose import propose as run
 
-    done = run(open_repository(), message, paths)
+    done = run(start_in_repository(), message, paths)
     if as_json:
         emit(done.document())
         return DONE

@@ -9,8 +9,8 @@ import click
 
 from git_planner.cli.options import dry_run_option, json_option, plan_option, yes_option
 from git_planner.cli.output import ask, emit, say
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE, NO, PlannerError
-from git_planner.gitio.repository import open_repository
 from git_planner.rules.printable import counted
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def board(path: Path | None, plan: str | None, dry_run: bool, as_json: bool) -> 
     """
     from git_planner.flows.imports.board import import_board
 
-    done = import_board(open_repository(), path, plan, dry_run=dry_run)
+    done = import_board(start_in_repository(), path, plan, dry_run=dry_run)
     if as_json:
         emit(done.document())
     else:

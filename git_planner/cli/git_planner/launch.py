@@ -10,8 +10,8 @@ import click
 
 from git_planner.cli.options import json_option, new_session_option, yes_option
 from git_planner.cli.output import emit, say, tell
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE, PlannerError
-from git_planner.gitio.repository import open_repository
 
 if TYPE_CHECKING:
     from git_planner.flows.board.launch import Intent
@@ -30,7 +30,7 @@ def launch(*, new_session: bool, yes: bool, as_json: bool) -> int:
     from git_planner.flows.board import launch as flow
     from git_planner.flows.board.sessions.list_sessions import Sessions, find_attachment, view_session
 
-    repo = open_repository()
+    repo = start_in_repository()
     intent = flow.read_intent(repo, new_session=new_session)
     if not (intent.agreed or yes) and not _agrees(intent, as_json=as_json):
         return DONE
@@ -59,7 +59,7 @@ def quickstart(*, as_json: bool) -> int:
     """Explain how sessions work, with the names and commands of this repository."""
     from git_planner.flows.board.quickstart import explain
 
-    guide = explain(open_repository())
+    guide = explain(start_in_repository())
     if as_json:
         emit(guide.document())
         return DONE

@@ -12,9 +12,9 @@ import click
 from git_planner.cli.lazy_group import CommandGroup
 from git_planner.cli.options import json_option
 from git_planner.cli.output import emit, say, tell
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE, PlannerError
 from git_planner.flows.setup.client_files import CLIENTS, Scope
-from git_planner.gitio.repository import open_repository
 
 
 @click.group(cls=CommandGroup, invoke_without_command=True)
@@ -151,7 +151,7 @@ def plugin(*, is_print: bool, as_json: bool) -> int:
     """
     from git_planner.flows.setup.codex_plugin import NAME, write_plugin
 
-    top = open_repository().top
+    top = start_in_repository().top
     if top is None:
         raise PlannerError("E_USAGE", "a bare repository has no worktree", hint="run it in a worktree")
     done = write_plugin(top, write=not is_print)
@@ -173,7 +173,7 @@ def plugin(*, is_print: bool, as_json: bool) -> int:
 def _worktree() -> Path | None:
     """Return the top of the worktree around the current folder; None outside of one."""
     try:
-        return open_repository().top
+        return start_in_repository().top
     except PlannerError as error:
         if error.code != "E_NOT_A_REPOSITORY":
             raise

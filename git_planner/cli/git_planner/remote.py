@@ -7,8 +7,8 @@ import click
 from git_planner.cli.lazy_group import CommandGroup
 from git_planner.cli.options import json_option
 from git_planner.cli.output import emit, say
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE
-from git_planner.gitio.repository import open_repository
 
 
 @click.group(cls=CommandGroup)
@@ -29,7 +29,7 @@ def setup(name: str | None, remove: bool, as_json: bool) -> int:
     """
     from git_planner.flows.sharing import remote_setup
 
-    repo = open_repository()
+    repo = start_in_repository()
     done = remote_setup.remove_setup(repo, name) if remove else remote_setup.set_up_remote(repo, name)
     if as_json:
         emit(done.document())

@@ -11,8 +11,8 @@ import click
 from git_planner.cli.lazy_group import CommandGroup
 from git_planner.cli.options import json_option, yes_option
 from git_planner.cli.output import emit, say, tell
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE, NO
-from git_planner.gitio.repository import open_repository
 from git_planner.rules.diagnostic import Diagnostic
 from git_planner.rules.refnames import POLICY_FILE, number_text
 
@@ -51,7 +51,7 @@ def init(ordinary: bool, template: str | None, no_try: bool, yes: bool, as_json:
     new = NewPolicy(template, is_tried=not no_try)
     if is_asked:
         new = NewPolicy(template, _choose_template, not no_try)
-    done = initialise(open_repository(), ordinary=ordinary, new=new, progress=tell)
+    done = initialise(start_in_repository(), ordinary=ordinary, new=new, progress=tell)
     is_valid = done.trial is None or done.trial.refusal is None
     if as_json:
         emit(done.document())
@@ -118,7 +118,7 @@ def install(ordinary: bool, as_json: bool) -> int:
     """Install the hooks, or update them."""
     from git_planner.flows.hooks.install import install_hooks as run
 
-    done = run(open_repository(), ordinary=ordinary)
+    done = run(start_in_repository(), ordinary=ordinary)
     if as_json:
         emit(done.document())
     else:
@@ -132,7 +132,7 @@ def uninstall(as_json: bool) -> int:
     """Remove the hooks and the merge driver, and restore the hooks that were there before."""
     from git_planner.flows.setup.init import undo_init
 
-    done = undo_init(open_repository())
+    done = undo_init(start_in_repository())
     if as_json:
         emit(done.document())
         return DONE
@@ -148,7 +148,7 @@ def status(as_json: bool) -> int:
     """Check that the hooks are installed, unchanged and active; exit with 1 when not."""
     from git_planner.flows.hooks.status import hook_status as run
 
-    report = run(open_repository())
+    report = run(start_in_repository())
     if as_json:
         emit(report.document())
     else:
@@ -166,7 +166,7 @@ def doctor(as_json: bool) -> int:
     from git_planner.flows.board.board_checks import check_board
     from git_planner.flows.setup.doctor import run_checks
 
-    report = run_checks(open_repository(), (check_board,))
+    report = run_checks(start_in_repository(), (check_board,))
     if as_json:
         emit(report.document())
         return DONE if report.ok else NO

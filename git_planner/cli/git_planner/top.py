@@ -15,8 +15,9 @@ import click
 
 from git_planner.cli.options import json_option, plan_option
 from git_planner.cli.output import emit, say, tell
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE, PlannerError
-from git_planner.gitio.repository import Repository, open_repository
+from git_planner.gitio.repository import Repository
 
 if TYPE_CHECKING:
     from git_planner.flows.board.overview.overview import OverviewReader
@@ -39,7 +40,7 @@ def top(*, once: bool, plan: str | None, as_json: bool) -> int:
     """
     from git_planner.flows.board.overview.overview import OverviewReader
 
-    repo = open_repository()
+    repo = start_in_repository()
     reader = OverviewReader(repo, plan)
     if as_json:
         emit(reader.read().document())

@@ -9,8 +9,8 @@ import click
 
 from git_planner.cli.options import dry_run_option, json_option, yes_option
 from git_planner.cli.output import ask, emit, say, size_text, tell
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE, PlannerError
-from git_planner.gitio.repository import open_repository
 
 if TYPE_CHECKING:
     from git_planner.flows.setup.uninstall.traces import Traces
@@ -31,7 +31,7 @@ def uninstall(*, work: bool, dry_run: bool, yes: bool, as_json: bool) -> int:
     from git_planner.flows.setup.uninstall import uninstall as flow
     from git_planner.flows.setup.uninstall.traces import find_traces
 
-    repo = open_repository()
+    repo = start_in_repository()
     traces = find_traces(repo)
     lines = list(_lines(traces, work=work))
     if dry_run or traces.is_empty:

@@ -10,8 +10,8 @@ import click
 from git_planner.cli.git_record.render import in_columns
 from git_planner.cli.options import bench_options, force_option, json_option, plan_option
 from git_planner.cli.output import emit, say, tell
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE
-from git_planner.gitio.repository import open_repository
 
 if TYPE_CHECKING:
     from git_planner.flows.measuring.noise import NoiseReport
@@ -75,7 +75,7 @@ def noise(plan: str | None, runs: int, force: bool, as_json: bool) -> int:
     from git_planner.flows.measuring.benches.open_bench import open_bench
     from git_planner.flows.measuring.noise import report_noise as run
 
-    repo = open_repository()
+    repo = start_in_repository()
     with open_bench(repo, read_settings(repo), tell) as bench:
         done = run(repo, plan=plan, runs=runs, force=force, progress=tell, bench=bench)
     if as_json:

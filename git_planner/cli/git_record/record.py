@@ -21,8 +21,9 @@ from git_planner.cli.options import (
     plan_option,
 )
 from git_planner.cli.output import emit, say, tell
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE, NO, PlannerError
-from git_planner.gitio.repository import Repository, open_repository
+from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
 from git_planner.rules.printable import counted
 
@@ -61,7 +62,7 @@ def measure(  # noqa: PLR0917 - one parameter an option, all given by name
     from git_planner.flows.measuring.benches.open_bench import open_bench
     from git_planner.flows.records.record import record_commit
 
-    repo = open_repository()
+    repo = start_in_repository()
     try:
         with open_bench(repo, read_settings(repo), tell) as bench:
             done = record_commit(
@@ -98,7 +99,7 @@ def log(plan: str | None, every: bool, last: int | None, jsonl: bool, as_json: b
     """
     from git_planner.flows.records import query
 
-    repo = open_repository()
+    repo = start_in_repository()
     plans = _plans(repo, plan, every=every)
     if jsonl:
         from git_planner.rules.records.legacy_log import row_from_record
@@ -133,7 +134,7 @@ def best(plan: str | None, as_json: bool) -> int:
     from git_planner.flows.plans.best_place import find_moved_best
     from git_planner.flows.records import query
 
-    repo = open_repository()
+    repo = start_in_repository()
     top = query.best_record(repo, _plans(repo, plan)[0])
     if as_json:
         emit(top.record.document())
@@ -155,7 +156,7 @@ def show(name: str, plan: str | None, as_json: bool) -> int:
     """Show one record, by its id (or a prefix of it) or by its commit."""
     from git_planner.flows.records import query
 
-    repo = open_repository()
+    repo = start_in_repository()
     record = query.look_up_record(repo, _searched(repo, plan), name)
     if as_json:
         emit(record.document())
@@ -176,7 +177,7 @@ def compare(first: str, second: str, plan: str | None, as_json: bool) -> int:
     """
     from git_planner.flows.records import query
 
-    repo = open_repository()
+    repo = start_in_repository()
     plans = _searched(repo, plan)
     done = query.compare_records(
         query.look_up_record(repo, plans, first), query.look_up_record(repo, plans, second)
@@ -202,7 +203,7 @@ def verify(ref: str, plan: str | None, as_json: bool) -> int:
     from git_planner.flows.measuring.benches.open_bench import open_bench
     from git_planner.flows.records.verify import verify_record as run
 
-    repo = open_repository()
+    repo = start_in_repository()
     with open_bench(repo, read_settings(repo), tell) as bench:
         done = run(repo, ref, plan=plan, progress=tell, bench=bench)
     if as_json:
@@ -222,7 +223,7 @@ def reject(name: str, why: str, plan: str | None, as_json: bool) -> int:
     """Dispute one record: it stays in the ledger, counts no longer, and the best goes back without it."""
     from git_planner.flows.records.reject import reject_record
 
-    repo = open_repository()
+    repo = start_in_repository()
     done = reject_record(repo, _searched(repo, plan), name, why)
     if as_json:
         emit(done.document())
@@ -248,7 +249,7 @@ def import_(file: Path, plan: str | None, as_json: bool) -> int:
     """
     from git_planner.flows.records.import_log import MAX_BYTES, import_log
 
-    repo = open_repository()
+    repo = start_in_repository()
     where, data = read_input(str(file), MAX_BYTES, "the log")
     done = import_log(repo, data, Path(where).name, _plans(repo, plan)[0])
     for fault in done.faults:

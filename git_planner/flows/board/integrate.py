@@ -22,7 +22,7 @@ from git_planner.flows.plans.page_store import Pages
 from git_planner.flows.tasks.edit import PlanTasks, read_tasks
 from git_planner.flows.tasks.follow_branch import read_branches, read_history
 from git_planner.flows.tasks.verify import failure_reason, record_evidence, run_commands
-from git_planner.gitio import export, history, worktree
+from git_planner.gitio import export, history
 from git_planner.gitio.objects import commit_tree, merge_trees
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Move, Snapshot, Step, Store
@@ -114,8 +114,6 @@ def integrate(
         raise PlannerError(
             "E_UNKNOWN_REF", f"there is no branch '{branch}'", hint="name one with '--into BRANCH'"
         )
-    # What a killed command has moved already is not moved again, and its worktree may not have followed.
-    worktree.recover_branch(repo, refnames.HEADS + branch)
     chosen = _chosen(plan_tasks, names)
     run = _Integrator(repo, plan, branch, progress, merge=merge)
     results: list[Integration] = []

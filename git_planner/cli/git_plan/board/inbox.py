@@ -6,8 +6,8 @@ import click
 
 from git_planner.cli.options import json_option, plan_option
 from git_planner.cli.output import emit, say
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE
-from git_planner.gitio.repository import open_repository
 
 _MOST_TEXT = 300
 
@@ -23,7 +23,7 @@ def inbox(*, plan: str | None, as_json: bool) -> int:
     """
     from git_planner.flows.board.inbox import read_inbox
 
-    waiting = read_inbox(open_repository(), plan)
+    waiting = read_inbox(start_in_repository(), plan)
     if as_json:
         emit(waiting.document())
         return DONE

@@ -9,8 +9,8 @@ import click
 from git_planner.cli.lazy_group import CommandGroup
 from git_planner.cli.options import SECONDS, Number, json_option
 from git_planner.cli.output import emit, say, tell
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE
-from git_planner.gitio.repository import open_repository
 
 if TYPE_CHECKING:
     from git_planner.flows.runs.leases import LeaseReport
@@ -59,7 +59,7 @@ def run_command(
     from git_planner.flows.runs.leases import run_under_lease
 
     return run_under_lease(
-        open_repository(),
+        start_in_repository(),
         command,
         kind=_kind(spawn),
         purpose=purpose,
@@ -96,7 +96,7 @@ def acquire(
     from git_planner.flows.runs.leases import acquire_lease
 
     report = acquire_lease(
-        open_repository(),
+        start_in_repository(),
         kind=_kind(spawn),
         purpose=purpose,
         session=session,
@@ -120,7 +120,7 @@ def renew(*, name: str, as_json: bool) -> int:
     from git_planner.flows.runs.leases import lease_document
     from git_planner.host.leases.host_lease import HostLeases
 
-    open_repository()
+    start_in_repository()
     leases = HostLeases()
     renewed = lease_document(leases.renew(name), leases.read()[1])
     if as_json:
@@ -138,7 +138,7 @@ def release(*, name: str, as_json: bool) -> int:
     from git_planner.flows.runs.leases import lease_document
     from git_planner.host.leases.host_lease import HostLeases
 
-    open_repository()
+    start_in_repository()
     leases = HostLeases()
     released = lease_document(leases.release(name), leases.read()[1])
     if as_json:
@@ -155,7 +155,7 @@ def list_leases(*, as_json: bool) -> int:
     from git_planner.flows.runs.leases import lease_document
     from git_planner.host.leases.host_lease import HostLeases
 
-    open_repository()
+    start_in_repository()
     book, clock = HostLeases().read()
     leases = sorted(book.leases, key=lambda listed: not listed.is_granted)
     documents = [lease_document(listed, clock) for listed in leases]
@@ -178,7 +178,7 @@ def resources(*, as_json: bool) -> int:
     """Show load, memory and leases of this host, and whether heavy work or a worker would be admitted now."""
     from git_planner.flows.runs.leases import read_resources
 
-    document = read_resources(open_repository()).document()
+    document = read_resources(start_in_repository()).document()
     if as_json:
         emit(document)
         return DONE

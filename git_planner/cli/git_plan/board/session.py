@@ -11,8 +11,8 @@ from git_planner.cli import options
 from git_planner.cli.lazy_group import CommandGroup
 from git_planner.cli.options import json_option, plan_option
 from git_planner.cli.output import emit, say, size_text, tell
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE, NO
-from git_planner.gitio.repository import open_repository
 
 if TYPE_CHECKING:
     from git_planner.flows.board.sessions.list_sessions import Sessions, SessionView
@@ -70,7 +70,7 @@ def start_planner(*, as_json: bool, **given: Any) -> int:
     from git_planner.flows.board.sessions import start_session
     from git_planner.flows.board.sessions.list_sessions import view_session
 
-    repo = open_repository()
+    repo = start_in_repository()
     started = start_session.start_planner(repo, _started_as(given), tell)
     return _print_session(view_session(repo, started), as_json=as_json)
 
@@ -88,7 +88,7 @@ def spawn(*, task: str, notes: tuple[str, ...], as_json: bool, **given: Any) -> 
     from git_planner.flows.board.sessions import start_session
     from git_planner.flows.board.sessions.list_sessions import view_session
 
-    repo = open_repository()
+    repo = start_in_repository()
     chosen = _started_as({**given, "notes": notes})
     started = start_session.spawn_worker(repo, task, chosen, tell)
     return _print_session(view_session(repo, started), as_json=as_json)
@@ -128,7 +128,7 @@ def attach(*, name: str | None, plan: str | None, as_json: bool) -> int:
 
     from git_planner.flows.board.sessions.list_sessions import find_attachment
 
-    found = find_attachment(open_repository(), name, plan)
+    found = find_attachment(start_in_repository(), name, plan)
     if as_json:
         emit(found.document())
         return DONE
@@ -153,7 +153,7 @@ def prompt(*, name: str, path_only: bool, plan: str | None, as_json: bool) -> in
     """Show the prompt that a session of this host was started with."""
     from git_planner.flows.board.sessions.list_sessions import read_prompt
 
-    kept = read_prompt(open_repository(), name, plan)
+    kept = read_prompt(start_in_repository(), name, plan)
     if as_json:
         emit(kept.document())
     else:
@@ -203,7 +203,7 @@ def integrate(
     """
     from git_planner.flows.board.integrate import integrate as flow
 
-    done = flow(open_repository(), tasks, tell, plan=plan, into=into, merge=merge)
+    done = flow(start_in_repository(), tasks, tell, plan=plan, into=into, merge=merge)
     if as_json:
         emit(done.document())
         return done.exit
@@ -232,7 +232,7 @@ def prune(*, keep: int, dry_run: bool, as_json: bool) -> int:
     """Remove worktrees of finished work, and the files of ended runs but the newest."""
     from git_planner.flows.board.prune import prune_board
 
-    done = prune_board(open_repository(), keep, tell, dry_run=dry_run)
+    done = prune_board(start_in_repository(), keep, tell, dry_run=dry_run)
     if as_json:
         emit(done.document())
         return DONE
@@ -253,7 +253,7 @@ def suspend(*, as_json: bool) -> int:
     """Stop the clients of all sessions of this repository; 'git plan resume' goes on with them."""
     from git_planner.flows.board.sessions.close_sessions import suspend_sessions
 
-    repo = open_repository()
+    repo = start_in_repository()
     return _print_all(repo, suspend_sessions(repo, tell), "no session runs", as_json=as_json)
 
 
@@ -263,7 +263,7 @@ def resume(*, as_json: bool) -> int:
     """Go on with all suspended sessions of this repository, the planner's first."""
     from git_planner.flows.board.sessions.close_sessions import resume_sessions
 
-    repo = open_repository()
+    repo = start_in_repository()
     return _print_all(repo, resume_sessions(repo, tell), "no session is suspended", as_json=as_json)
 
 
@@ -273,7 +273,7 @@ def shutdown(*, as_json: bool) -> int:
     """Close all sessions of this repository; unfinished tasks are put back, their changes are kept."""
     from git_planner.flows.board.sessions.close_sessions import shut_down
 
-    repo = open_repository()
+    repo = start_in_repository()
     return _print_all(repo, shut_down(repo, tell), "no session is open", as_json=as_json)
 
 
@@ -283,7 +283,7 @@ def session_program(*, session_id: str) -> int:
     """Run the client of a session in this terminal; 'git plan worker spawn' starts this."""
     from git_planner.flows.board.sessions.session_program import run_session
 
-    left = run_session(open_repository(), session_id, tell)
+    left = run_session(start_in_repository(), session_id, tell)
     tell(f"{left.session.name}: {left.session.outcome or left.session.state}")
     return DONE if left.session.outcome in ("done", None) else NO
 
@@ -300,7 +300,7 @@ def _close(name: str, plan: str | None, *, status: Any, keep_running: bool, as_j
     from git_planner.flows.board.sessions.list_sessions import view_session
     from git_planner.flows.board.sessions.session_store import find_session
 
-    repo = open_repository()
+    repo = start_in_repository()
     found = find_session(repo, name, plan)
     closed = close_session(repo, found, tell, status=status, keep_running=keep_running)
     return _print_session(view_session(repo, closed), as_json=as_json)
@@ -309,7 +309,7 @@ def _close(name: str, plan: str | None, *, status: Any, keep_running: bool, as_j
 def _list(plan: str | None, *, active: bool, show_all: bool, kind: str | None, as_json: bool) -> int:
     from git_planner.flows.board.sessions.list_sessions import list_sessions
 
-    sessions = list_sessions(open_repository(), plan, active=active, kind=kind)
+    sessions = list_sessions(start_in_repository(), plan, active=active, kind=kind)
     if as_json:
         emit(sessions.document())
         return DONE

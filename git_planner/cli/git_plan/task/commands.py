@@ -21,8 +21,8 @@ from git_planner.cli.options import (
     timeout_option,
 )
 from git_planner.cli.output import emit, say, tell
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE
-from git_planner.gitio.repository import open_repository
 from git_planner.rules import refnames
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def add(title: str, plan: str | None, as_json: bool, **asked: Any) -> int:
     from git_planner.flows.plans.current_plan import current_plan
     from git_planner.flows.tasks.edit import add_task
 
-    repo = open_repository()
+    repo = start_in_repository()
     made = add_task(repo, plan, _wanted(title=title, **asked), _new_uid())
     tell_task(current_plan(repo, plan), made, as_json)
     return DONE
@@ -70,7 +70,7 @@ def list_tasks(*, statuses: Sequence[str], plan: str | None, as_json: bool, **pa
 
     wanted = {parse_status(name) for name in statuses}
     list_chosen(
-        open_repository(), plan, as_json, part_of(**part), lambda _, tasks: with_status(tasks, wanted)
+        start_in_repository(), plan, as_json, part_of(**part), lambda _, tasks: with_status(tasks, wanted)
     )
     return DONE
 
@@ -84,7 +84,7 @@ def ready(*, plan: str | None, as_json: bool, **part: Any) -> int:
     from git_planner.flows.tasks.claim_refs import claimed_tasks
     from git_planner.rules.tasks import readiness
 
-    repo = open_repository()
+    repo = start_in_repository()
     list_chosen(
         repo,
         plan,
@@ -105,7 +105,7 @@ def show(task_id: str, handoff: bool, plan: str | None, as_json: bool) -> int:
     from git_planner.flows.tasks.claim_refs import read_claims
     from git_planner.flows.tasks.edit import read_handoff, read_task
 
-    repo = open_repository()
+    repo = start_in_repository()
     name, one = read_task(repo, plan, task_id)
     claim = read_claims(repo, name).get(one.id)
     text = read_handoff(repo, name, one) if handoff else None

@@ -9,7 +9,8 @@ import click
 
 from git_planner.cli.git_plan.task.render import Part
 from git_planner.cli.options import candidates, json_option, plan_option
-from git_planner.gitio.repository import Repository, open_repository
+from git_planner.cli.start import start_in_repository
+from git_planner.gitio.repository import Repository
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -49,7 +50,7 @@ def open_plan(plan: str | None) -> tuple[Repository, str]:
     """Open the repository and return it with the plan's name (default: the current plan)."""
     from git_planner.flows.plans.current_plan import current_plan
 
-    repo = open_repository()
+    repo = start_in_repository()
     return repo, current_plan(repo, plan)
 
 

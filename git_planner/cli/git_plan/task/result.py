@@ -9,8 +9,8 @@ import click
 from git_planner.cli.git_plan.task.options import task_argument
 from git_planner.cli.options import details_option, json_option, next_step_option, summary_option
 from git_planner.cli.output import emit, say
+from git_planner.cli.start import start_in_repository
 from git_planner.errors import DONE
-from git_planner.gitio.repository import open_repository
 from git_planner.rules.delegation.outcome import RESULT_STATUSES, ResultStatus
 
 
@@ -40,7 +40,7 @@ def result(
     from git_planner.flows.delegation.agent_result import AgentReport, submit_result
 
     words = AgentReport(status, summary, tuple(details), next_step, question)
-    given = submit_result(open_repository(), task_id, run_id, words)
+    given = submit_result(start_in_repository(), task_id, run_id, words)
     if as_json:
         emit(given.document())
     else:
