@@ -46,6 +46,7 @@ KINDS = (
     "state",
     "tests",
     "tournament",
+    "tournament-prompt",
     "variant",
     "variant-review",
 )

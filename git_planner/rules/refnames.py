@@ -104,6 +104,15 @@ def check_run_name(name: str) -> str:
     return name
 
 
+def run_of_branch(name: str) -> str:
+    """Return the run that the short name of a branch belongs to, or 'bo4/RUN' itself.
+
+    Raises:
+        PlannerError: E_NAME.
+    """
+    return check_run_name(name.removeprefix(TOURNAMENT).partition("/")[0])
+
+
 def run_ref(run: str) -> str:
     """Return the full ref of the branch that holds a tournament's state."""
     return f"{HEADS}{TOURNAMENT}{check_run_name(run)}/run"

@@ -43,11 +43,12 @@ def review(
     diff: bool,
     as_json: bool,
 ) -> int:
-    """Render what is to be reviewed as Markdown: a directive, a plan, a spec or a guard proposal.
+    """Render what is to be reviewed as Markdown: a directive, a prompt, a plan, a spec or a guard proposal.
 
-    WHAT is a branch ('plan/0003-next', 'iter/0007-next', 'plan/guard-…'), the number of an iteration, the
-    name of a plan, or that of a spec's change (default: the checked-out branch, else the newest open
-    directive). Nothing is changed, pushed or opened without an option that says so.
+    WHAT is a branch ('plan/0003-next', 'iter/0007-next', 'plan/guard-…'), the number of an iteration,
+    'bo4/RUN' for the prompt of a tournament, the name of a plan, or that of a spec's change (default: the
+    checked-out branch, else the newest open directive). Nothing is changed, pushed or opened without an
+    option that says so.
 
     'git plan review sync [WHAT]' brings what reviewers said: as remarks for the next prompt, and as notes and
     answers for tasks. A plan called 'sync' is 'plan/sync'.

@@ -123,8 +123,7 @@ def refusal(
     who = ", ".join(approval.asked) or f"everyone who may merge into 'plan/{subject.plan}' on '{rule.remote}'"
     how = "--open" if rule.by == "merge" else "--approve"
     what = refnames.PLAN + subject.plan if subject.kind == "plan" else subject.name
-    noun = "task" if subject.name.startswith("task_") else subject.kind
-    name = f"the {noun} '{subject.name}'"
+    name = f"the {_noun(subject)} '{subject.name}'"
     details = [f"asked: {who}", *([f"link: {link}"] if link else [])]
     details += [f"once it is approved: {then}"] if then else []
     return PlannerError(
@@ -133,6 +132,12 @@ def refusal(
         hint=f"git plan review {what} {how}",
         details=details,
     )
+
+
+def _noun(subject: ReviewSubject) -> str:
+    if subject.name.startswith(refnames.TOURNAMENT):
+        return "prompt of the tournament"
+    return "task" if subject.name.startswith("task_") else subject.kind
 
 
 def _request_link(repo: Repository, remote_name: str, subject: ReviewSubject) -> str | None:

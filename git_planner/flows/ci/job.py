@@ -21,7 +21,7 @@ from git_planner.flows.iterations.review_branch import trailer_values
 from git_planner.flows.records.ledger import LedgerReader, plan_names
 from git_planner.flows.records.standing import check_range
 from git_planner.flows.review.approving.approve import with_approval
-from git_planner.flows.review.proposed import review_proposed
+from git_planner.flows.review.proposed import render_proposed
 from git_planner.flows.review.review import Review, review
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository, open_repository
@@ -34,7 +34,6 @@ from git_planner.rules.ci.job_report import JobFacts, render_report
 from git_planner.rules.guard.guard import CheckFinding
 from git_planner.rules.printable import printable_path
 from git_planner.rules.records.row import RecordRow
-from git_planner.rules.review.directive_review import render_directive
 
 _MAX_EVENT = 32 * 1024 * 1024
 _MARKS = {"github": "GITHUB_ACTIONS", "gitlab": "GITLAB_CI"}
@@ -237,7 +236,7 @@ def _proposed_approvals(
             names.append(str(approval["name"]))
         else:
             try:
-                yield render_directive(review_proposed(repo, approval, where))
+                yield render_proposed(repo, approval, where)
             except PlannerError as error:
                 remarks.append(f"{error.message}{': ' + error.details[0] if error.details else ''}")
 

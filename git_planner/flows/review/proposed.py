@@ -11,16 +11,19 @@ from git_planner.flows.planning.list_iterations import list_iterations
 from git_planner.flows.records.ledger import LedgerReader
 from git_planner.flows.review.directive import base_facts, with_context
 from git_planner.flows.review.shown import shown
+from git_planner.flows.review.tournament import review_prompt
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
+from git_planner.rules.approval.subject import tournament_subject
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.planning.directive import directive_from
 from git_planner.rules.plans import plan as plans
-from git_planner.rules.review.directive_review import DirectiveReview
+from git_planner.rules.review.directive_review import DirectiveReview, render_directive
+from git_planner.rules.review.tournament_review import render_tournament
 
 
-def review_proposed(repo: Repository, approval: Mapping[str, Any], where: str) -> DirectiveReview:
-    """Collect the review of the directive in an approval, which may be of another clone's branch.
+def render_proposed(repo: Repository, approval: Mapping[str, Any], where: str) -> str:
+    """Render the directive in an approval, or the prompt of a tournament, maybe of another clone's branch.
 
     Args:
         repo: the repository.
@@ -38,6 +41,8 @@ def review_proposed(repo: Repository, approval: Mapping[str, Any], where: str) -
             hint="make the request again with 'git plan review'",
         )
     name = str(approval["name"])
+    if name.startswith(refnames.TOURNAMENT):
+        return _render_prompt(repo, approval, where)
     if plans.packet_slug(name) is None and refnames.parse_iteration(name) is None:
         # It stands in commands that people copy.
         raise PlannerError(
@@ -62,4 +67,18 @@ def review_proposed(repo: Repository, approval: Mapping[str, Any], where: str) -
         faults=(),
         **base_facts(repo, rows, str(approval["base"])),
     )
-    return with_context(repo, facts, rows, list_iterations(repo, reader=reader))
+    return render_directive(with_context(repo, facts, rows, list_iterations(repo, reader=reader)))
+
+
+def _render_prompt(repo: Repository, approval: Mapping[str, Any], where: str) -> str:
+    documents.check("tournament-prompt", approval["document"], where)
+    document = approval["document"]
+    if approval["name"] != refnames.TOURNAMENT + document["run"]:
+        raise PlannerError(
+            "E_SCHEMA",
+            f"'{where}' names another tournament than its prompt",
+            hint="make the request again with 'git plan review'",
+        )
+    phase = f"merging this request approves it, as proposed by {approval['author']}"
+    subject = tournament_subject(str(approval["plan"]), document["run"], document, str(approval["base"]))
+    return render_tournament(review_prompt(repo, subject, phase))

@@ -59,8 +59,9 @@ def review(repo: Repository, what: str | None) -> Review:
 
     Args:
         repo: the repository.
-        what: a branch, the number of an iteration, the name of a plan, or that of a spec's change (default:
-            the checked-out branch, else the newest open directive).
+        what: a branch, the number of an iteration, 'bo4/RUN' for the prompt of a tournament, the name of a
+            plan, or that of a spec's change (default: the checked-out branch, else the newest open
+            directive).
 
     Raises:
         PlannerError: E_UNKNOWN_REF if it names none of them; what the readers of each raise.
@@ -70,6 +71,8 @@ def review(repo: Repository, what: str | None) -> Review:
         return _review_directive(repo, None)
     if name.startswith(refnames.PROPOSALS):
         return _review_guard(repo, name)
+    if name.startswith(refnames.TOURNAMENT):
+        return _review_tournament(repo, name)
     if plans.packet_slug(name):
         return _review_packet(repo, _branch_ref(repo, name))
     plan = name.removeprefix(refnames.PLAN)
@@ -86,6 +89,18 @@ def _review_guard(repo: Repository, name: str) -> Review:
 
     facts = review_guard(repo, name, _branch_ref(repo, name))
     return _made("guard", name, guard_title(facts), render_guard(facts), facts)
+
+
+def _review_tournament(repo: Repository, name: str) -> Review:
+    from git_planner.flows.approval.tournament_prompt import find_prompt
+    from git_planner.flows.review.tournament import review_prompt
+    from git_planner.rules.review.tournament_review import render_tournament, tournament_title
+
+    subject, run = find_prompt(repo, refnames.run_of_branch(name))
+    phase = "its variants are there" if run.is_done("watch") else "its agents are still to be started"
+    facts = review_prompt(repo, subject, phase)
+    # It is approved as a directive is.
+    return _made("directive", subject.name, tournament_title(facts), render_tournament(facts), facts)
 
 
 def _review_packet(repo: Repository, ref: str) -> Review:

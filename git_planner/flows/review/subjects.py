@@ -96,6 +96,10 @@ def read_plan_subject(repo: Repository, plan: str) -> ReviewSubject:
 
 
 def _directive_subject(repo: Repository, review: Review) -> ReviewSubject:
+    if review.name.startswith(refnames.TOURNAMENT):
+        from git_planner.flows.approval.tournament_prompt import find_prompt
+
+        return find_prompt(repo, refnames.run_of_branch(review.name))[0]
     if not plans.packet_slug(review.name):
         from git_planner.flows.iterations.status import look_up_iteration
         from git_planner.flows.planning.list_iterations import list_iterations

@@ -11,6 +11,7 @@ from typing import Any
 from git_planner import redact
 from git_planner.errors import PlannerError
 from git_planner.flows.approval.approval import require
+from git_planner.flows.approval.tournament_prompt import require_prompt
 from git_planner.flows.approval.trusted_rule import with_trusted_rule
 from git_planner.flows.plans.base_commit import find_base
 from git_planner.flows.plans.current_plan import needed_plan
@@ -57,7 +58,8 @@ def new_run(repo: Repository, request: NewTournament) -> RunView:
 
     Raises:
         PlannerError: E_USAGE for a prompt that is empty or too long; E_RUN_EXISTS if the name is another
-            run's; E_REVIEW; what `find_base` raises.
+            run's; E_REVIEW if the plan's goal has no approval that it needs, or the prompt, whose run is
+            there then; what `find_base` raises.
     """
     if request.task is not None:
         task = check_task_id(request.task)
@@ -72,6 +74,7 @@ def new_run(repo: Repository, request: NewTournament) -> RunView:
     inputs = run_inputs(base.oid, digest, request.source, request.attempts)
     earlier = _unfinished(repo, inputs) if request.run is None else None
     if earlier is not None:
+        require_prompt(repo, earlier.run, earlier.prompt, _hush)
         return earlier
     name = _free_name(repo, now, request) if request.run is None else request.run
     run = TournamentRun(
@@ -91,7 +94,9 @@ def new_run(repo: Repository, request: NewTournament) -> RunView:
     )
     run = run.with_stage("new", ended(begun(run, inputs), "done"))
     created = EventDraft("GATES_START", "RUN_NEW", {"message": f"{request.attempts} variants"}, now)
-    return RunStore(repo, run.run).create(run, prompt, (created,), _list_line(run, request))
+    view = RunStore(repo, run.run).create(run, prompt, (created,), _list_line(run, request))
+    require_prompt(repo, view.run, view.prompt, _hush)
+    return view
 
 
 def _require_plan(repo: Repository, plan: str, policy: Policy) -> None:
@@ -101,7 +106,11 @@ def _require_plan(repo: Repository, plan: str, policy: Policy) -> None:
         if document is None:
             raise missing_plan(plan, repo)
         subject = plan_subject(plan, {GOAL: goal_digest(document)})
-        require(repo, policy, subject, lambda _: None)
+        require(repo, policy, subject, _hush)
+
+
+def _hush(_: str) -> None:
+    """Show no progress: the remote is asked in a moment."""
 
 
 def checked_prompt(text: str) -> bytes:

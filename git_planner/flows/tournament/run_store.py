@@ -13,6 +13,7 @@ from typing import Any
 import git_planner
 from git_planner import documents, redact
 from git_planner.errors import PlannerError
+from git_planner.flows.approval.tournament_prompt import bounded, read_run
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Snapshot, Store
@@ -21,17 +22,16 @@ from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.tournament import event
 from git_planner.rules.tournament.event import EventContext, EventDraft, Mode
-from git_planner.rules.tournament.run import Stage, StageName, StageOutcome, TournamentRun, run_from
+from git_planner.rules.tournament.run import RUN_FILE, Stage, StageName, StageOutcome, TournamentRun
 from git_planner.rules.tournament.variant import Variant, variant_from
 
-RUN, EVENTS = "run.json", "artifacts/events.ndjson"
+EVENTS = "artifacts/events.ndjson"
 LIST = ".codex/bo4_runs.jsonl"
 # Lines of the stream that stages of their own have written, under the names of their own files.
 VIEWS = {
     "artifacts/events.watch.ndjson": event.is_of_watch,
     "artifacts/events.gates.ndjson": event.is_of_gates,
 }
-_BYTES = 4 * 1024 * 1024
 _MOST_VARIANTS = refnames.MAX_VARIANT
 
 
@@ -192,7 +192,7 @@ class RunStore:
             return read_file(self.repo, f"{tip}:{path}")
 
         rows = {row.key: self._variant(*row.key, read) or row for row in change.variants}
-        run = view.run if change.run is None else self._run(read)
+        run = view.run if change.run is None else read_run(read, self.name)
         return RunView(run, {**view.variants, **rows}, lambda path: read(f"{self.folder}/{path}"))
 
     def end_stage(self, name: StageName, stage: Stage, change: RunChange | None = None) -> RunView:
@@ -206,19 +206,9 @@ class RunStore:
         return self.change(decide, name)
 
     def _view(self, read: Callable[[str], bytes | None]) -> RunView:
-        run = self._run(read)
+        run = read_run(read, self.name)
         variants = {variant.key: variant for variant in self._variants(run, read)}
         return RunView(run, variants, lambda path: read(f"{self.folder}/{path}"))
-
-    def _run(self, read: Callable[[str], bytes | None]) -> TournamentRun:
-        where = f"{refnames.short_name(self.ref)}:{self.folder}/{RUN}"
-        data = read(f"{self.folder}/{RUN}")
-        if data is None:
-            raise PlannerError("E_UNKNOWN_RUN", f"'{where}' does not exist", hint="git bo4 list")
-        run = run_from(documents.read("tournament", _bounded(data, where), where))
-        if problem := run.problem(self.name):
-            raise PlannerError("E_SCHEMA", f"'{where}' cannot be used: {problem}", hint="git bo4 list")
-        return run
 
     def _variants(self, run: TournamentRun, read: Callable[[str], bytes | None]) -> Iterator[Variant]:
         for turn in run.turns:
@@ -234,7 +224,7 @@ class RunStore:
         data = read(path)
         if data is None:
             return None
-        variant = variant_from(documents.read("variant", _bounded(data, path), path))
+        variant = variant_from(documents.read("variant", bounded(data, path), path))
         if variant.key != (turn, number):
             raise PlannerError("E_SCHEMA", f"'{path}' is of another variant: {variant.name}")
         return variant
@@ -246,7 +236,7 @@ class RunStore:
             f"{self.folder}/{path}": content for path, content in change.files.items()
         }
         if change.run is not None:
-            path = f"{self.folder}/{RUN}"
+            path = f"{self.folder}/{RUN_FILE}"
             edits[path] = _encoded("tournament", change.run.document(), path)
         for variant in change.variants:
             path = refnames.variant_path(self.name, variant.turn, variant.number)
@@ -378,10 +368,4 @@ def _encoded(kind: str, document: Mapping[str, Any], where: str) -> bytes:
         PlannerError: E_SCHEMA, E_JSON.
     """
     documents.check(kind, document, where)
-    return _bounded(canonical_json.dumps(document), where)
-
-
-def _bounded(data: bytes, where: str) -> bytes:
-    if len(data) > _BYTES:
-        raise PlannerError("E_JSON", f"'{where}' has {len(data)} bytes, and at most {_BYTES} are read")
-    return data
+    return bounded(canonical_json.dumps(document), where)

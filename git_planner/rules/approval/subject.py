@@ -69,6 +69,21 @@ def state_subject(state: IterationState, start: str) -> ReviewSubject:
     return directive_subject(state.plan, state.branch, state.directive.document(), state.base, commit=start)
 
 
+def tournament_subject(
+    plan: str, run: str, document: Mapping[str, Any], base: str, *, commit: str | None = None
+) -> ReviewSubject:
+    """Return the subject of a tournament's prompt; it is approved as a directive is.
+
+    Args:
+        plan: the plan of the tournament.
+        run: its name.
+        document: the valid document of its turn, a 'tournament-prompt'.
+        base: the commit that its variants start from.
+        commit: one whose author wrote the prompt, if this repository has one.
+    """
+    return directive_subject(plan, refnames.TOURNAMENT + run, document, base, commit=commit)
+
+
 def plan_subject(plan: str, items: Mapping[str, str], *, name: str | None = None) -> ReviewSubject:
     """Return the subject of a plan, or of some items of it, which messages call by a name."""
     digest = canonical_json.digest(dict(items))

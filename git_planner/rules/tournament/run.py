@@ -13,12 +13,17 @@ from typing import Any, Literal, get_args
 from git_planner.rules.documents import canonical_json
 
 SCHEMA = "git-planner/tournament@1"
+PROMPT_SCHEMA = "git-planner/tournament-prompt@1"
+# The file of the document in the run's folder.
+RUN_FILE = "run.json"
 StageName = Literal["new", "watch", "harvest", "gate", "judge", "meta", "compose", "ship", "apply"]
 StageOutcome = Literal["begun", "done", "failed"]
 SourceKind = Literal["codex-cloud", "cloud-dialect", "local", "patches", "branches"]
 
 STAGES: tuple[StageName, ...] = get_args(StageName)
 SOURCES: tuple[SourceKind, ...] = get_args(SourceKind)
+# Kinds of sources that start no agent: what they bring exists already.
+EXISTING: tuple[SourceKind, ...] = ("patches", "branches")
 # What the source of a kind cannot do without.
 _OPTION_OF: Mapping[SourceKind, str] = {"patches": "folder", "branches": "refs"}
 
@@ -142,6 +147,23 @@ class TournamentRun:
     def with_task(self, task: str) -> TournamentRun:
         """Return the run with the source's id of this turn."""
         return replace(self, turns=(*self.turns[:-1], replace(self.turn, task=task)))
+
+    def prompt_document(self, prompt: str) -> dict[str, Any]:
+        """Return what this turn asks its agents for, as reviewers approve it.
+
+        Args:
+            prompt: the prompt of the turn.
+        """
+        return {
+            "schema": PROMPT_SCHEMA,
+            "run": self.run,
+            "turn": self.turn.turn,
+            "prompt": prompt,
+            "source": dict(self.source),
+            "attempts": self.attempts,
+            "environment": self.environment,
+            "follows": self.turn.follows,
+        }
 
     def document(self) -> dict[str, Any]:
         """Return the run as JSON."""

@@ -18,6 +18,7 @@ from git_planner.agents.cloud.cloud_cli import PASSING
 from git_planner.config.policy_file import policy_at
 from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
+from git_planner.flows.approval.tournament_prompt import require_prompt
 from git_planner.flows.tournament.collecting.watch_journal import WatchJournal
 from git_planner.flows.tournament.run_store import RunChange, RunStore, RunView, read_runs
 from git_planner.flows.tournament.sources.contract import TaskFinder, VariantSource
@@ -98,12 +99,13 @@ def watch(
 
     Raises:
         PlannerError: E_NO_VARIANT if none is ready at the end; E_DEADLINE; E_BUSY if another process watches
-            the run; E_STAGE if it is unknown whether the prompt was sent; what the source raises.
+            the run; E_STAGE if it is unknown whether the prompt was sent; E_REVIEW; what the source raises.
     """
     store = RunStore(repo, name)
     view = store.read()
     if view.run.is_done("watch") and task in (None, view.run.task_id):
         return view
+    require_prompt(repo, view.run, view.prompt, progress)
     # The agents of local variants are those of the base's policy, unless a person has set others.
     policy = policy_at(repo, view.run.base) if view.run.kind == "local" else None
     settings = read_settings(repo, policy=policy)

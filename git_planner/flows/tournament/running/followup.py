@@ -6,6 +6,7 @@ from dataclasses import replace
 from hashlib import sha256
 
 from git_planner.errors import PlannerError
+from git_planner.flows.approval.tournament_prompt import require_prompt
 from git_planner.flows.tournament.new import checked_prompt
 from git_planner.flows.tournament.run_store import RunChange, RunStore, RunView
 from git_planner.gitio.repository import Repository
@@ -32,7 +33,8 @@ def begin_turn(
 
     Raises:
         PlannerError: E_UNKNOWN_RUN; E_UNKNOWN_VARIANT; E_USAGE for a prompt that speaks of other variants or
-            is empty; E_STAGE before the turn has variants.
+            is empty; E_STAGE before the turn has variants; E_REVIEW if the prompt needs an approval, with the
+            turn begun.
     """
     prompt = checked_prompt(text)
     problem = depends_on_others(prompt.decode())
@@ -71,4 +73,10 @@ def begin_turn(
         event = EventDraft("GATES_START", "FOLLOWUP", {"message": f"turn {number}", "turn": number}, at)
         return RunChange(run, files={path: prompt}, events=[event])
 
-    return RunStore(repo, name).change(decide, "followup")
+    view = RunStore(repo, name).change(decide, "followup")
+    require_prompt(repo, view.run, view.prompt, _hush)
+    return view
+
+
+def _hush(_: str) -> None:
+    """Show no progress: the remote is asked in a moment."""
