@@ -7,7 +7,6 @@ the repository as packs that no gc deletes, each marked to be kept until a ref r
 from __future__ import annotations
 
 import os
-import secrets
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -127,7 +126,7 @@ class Quarantine:
         target.mkdir(exist_ok=True)
         for index in sorted(self._packs.glob("pack-*.idx")):
             # Another process may make a pack of the same objects, and must not remove the mark of this one.
-            name = f"pack-{secrets.token_hex(20)}"
+            name = f"pack-{os.urandom(20).hex()}"
             marks.add(target / f"{name}.keep")
             hold(target / f"{name}.keep", oids)
             # Git knows a pack by its index, so that comes last.
