@@ -193,6 +193,29 @@ def test_what_a_merge_would_approve_is_shown(lab: Lab) -> None:
     assert "# Directive" not in job.summary
 
 
+def test_the_prompt_that_a_merge_would_approve_is_shown(lab: Lab) -> None:
+    hosted(lab)
+    assert lab.run("git-bo4", "new", "--prompt", "Make it <b>smaller</b>", "--run", "small").status == 3
+    assert lab.run("git-plan", "review", "bo4/small", "--open").status == 0
+    head = "review/bo4-small"
+    tip = lab.git("rev-parse", head)
+    # The run itself is only in the clone of its author.
+    job = github(lab, head, tip, base="plan/default")
+    ran = run_steps(job, "guard")
+    assert (ran.status, ran.err) == (0, "")
+    assert "# Tournament bo4/small, turn 1\n" in job.summary
+    assert "```text\nMake it <b>smaller</b>\n```" in job.summary
+    assert "- State: merging this request approves it\n" in job.summary
+    (path,) = lab.git("diff", "--name-only", f"{tip}^", tip).split()
+    changed = lab.show(f"{tip}:{path}").replace("smaller", "larger")
+    job = github(
+        lab, head, lab.rival(f"refs/heads/{head}", path, changed), base="plan/default", name="edited"
+    )
+    run_steps(job, "guard")
+    assert "merging it approves nothing\n" in job.summary
+    assert "# Tournament" not in job.summary
+
+
 def test_an_iteration_without_an_approval_is_refused(lab: Lab) -> None:
     hosting = hosted(lab)
     assert lab.run("git-iterate").status == 3

@@ -120,8 +120,9 @@ def followup(
 ) -> int:
     """Begin the next turn of RUN with a prompt that stands alone; 'git bo4 run RUN' plays it.
 
-    The variants of earlier turns stay on their branches. Gates, figures and winner of the turn before are
-    stale from now on.
+    If reviewers requested changes of a prompt that has not been started, the new one replaces it; their words
+    stand below it. The variants of earlier turns stay on their branches. Gates, figures and winner of the
+    turn before are stale from now on.
     """
     from git_planner.flows.tournament.run_store import latest_run
     from git_planner.flows.tournament.running.followup import begin_turn

@@ -75,7 +75,8 @@ def new(*, as_json: bool, **given: Any) -> int:
     """Create a tournament: a branch 'bo4/<run>/run' with prompt, base and source.
 
     The same command again returns the run that it has created, unless that has ended. Nothing is started;
-    'git bo4 watch' does that, and 'git bo4 run' does all.
+    'git bo4 watch' does that, and 'git bo4 run' does all. Exit with 3 if the policy wants an approval of the
+    prompt: 'git plan review bo4/RUN' shows it.
     """
     wanted = {key: given.pop(key) for key in NEW_PARAMETERS}
     view = create_run(**wanted, source=given)

@@ -9,7 +9,7 @@ from git_planner import documents, redact
 from git_planner.errors import PlannerError
 from git_planner.flows.approval import reviewed_branch
 from git_planner.flows.approval.reviewed_branch import read_approval
-from git_planner.gitio import history
+from git_planner.gitio import history, remote
 from git_planner.gitio.objects import commit_tree, splice
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Move, Snapshot, Step, Store, Write
@@ -70,6 +70,7 @@ def make_request(
     documents.check("approval", document, path)
     content = canonical_json.dumps(document)
     before = repo.maybe(ref)
+    remarked = before and _remarked_tip(repo, rule.remote, ref, before, progress)
 
     message = Message(
         f"review {subject.name}: approve by merging",
@@ -84,7 +85,10 @@ def make_request(
         proposed = read_approval(repo, f"{old}:{path}")
         if proposed is not None and proposed["base"] == subject.base:
             return []
-        return [Write(ref, {**_outdated(repo, subject, snapshots[ref], tip), path: content}, message)]
+        edits = {**_outdated(repo, subject, snapshots[ref], tip), path: content}
+        if remarked and old == before:
+            return [Move(ref, _commit_on(repo, remarked, edits, message))]
+        return [Write(ref, edits, message)]
 
     commit = Store(repo).transact([ref], decide)[ref]
     assert commit is not None
@@ -94,7 +98,18 @@ def make_request(
     )
 
 
-def _commit_on(repo: Repository, tip: str, edits: Mapping[str, bytes], message: Message) -> str:
+def _remarked_tip(repo: Repository, remote_name: str, ref: str, tip: str, progress: Progress) -> str | None:
+    """Return the remote's tip of a branch if it only adds commits without changes: reviewers' remarks."""
+    there = remote.listing(repo, remote_name, ref).get(ref)
+    if there is None or there == tip:
+        return None
+    if not history.is_complete(repo.git, there):
+        remote.fetch_commits(repo, remote_name, [ref], progress)
+    is_remark = history.is_ancestor(repo.git, tip, there) and not history.changes(repo.git, tip, there)
+    return there if is_remark else None
+
+
+def _commit_on(repo: Repository, tip: str, edits: Mapping[str, bytes | None], message: Message) -> str:
     with repo.git.batch() as batch:
         tree = splice(repo.git, batch, repo.resolve(tip, "tree"), edits)
     return commit_tree(repo.git, tree, (tip,), message.text())

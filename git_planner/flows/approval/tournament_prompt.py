@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from git_planner import documents
+from git_planner import documents, redact
 from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
 from git_planner.flows.approval.approval import require
@@ -80,12 +80,15 @@ def prompt_subject(repo: Repository, run: TournamentRun, prompt: str, branch: st
     """
     path = f":(top,literal){refnames.run_dir(run.run)}/{run.turn.prompt_path}"
     commit = repo.git.line("log", "-1", "--no-show-signature", "--format=%H", branch, "--", path)
-    document = run.prompt_document(prompt)
+    # As it is proposed: approvals are written with secrets masked.
+    document = redact.mask_document(run.prompt_document(prompt, _followed(repo, run)))
     return tournament_subject(run.plan, run.run, document, run.base, commit=commit or None)
 
 
 def require_prompt(repo: Repository, run: TournamentRun, prompt: str, progress: Progress) -> None:
     """Refuse a turn whose agents are still to be started, if its prompt needs an approval and has none.
+
+    A turn that has begun goes on, whether its approval still stands or not.
 
     Args:
         repo: the repository.
@@ -96,9 +99,17 @@ def require_prompt(repo: Repository, run: TournamentRun, prompt: str, progress: 
     Raises:
         PlannerError: E_REVIEW; E_NO_POLICY, E_POLICY.
     """
-    if run.kind in EXISTING or run.is_done("watch"):
+    if run.kind in EXISTING or (run.stage("watch") is not None and run.task_id is not None):
         return
     policy = with_trusted_rule(repo, policy_at(repo, run.base), "directive")
     if policy.review.requires("directive"):
         subject = prompt_subject(repo, run, prompt, refnames.run_ref(run.run))
         require(repo, policy, subject, progress, then=f"git bo4 run {run.run}")
+
+
+def _followed(repo: Repository, run: TournamentRun) -> str | None:
+    """Return the commit of the variant that a turn goes on with, here or as fetched from origin."""
+    if run.turn.follows is None:
+        return None
+    ref = refnames.variant_ref(run.run, run.turn.turn - 1, run.turn.follows)
+    return repo.maybe(ref) or repo.maybe(f"refs/remotes/origin/{refnames.short_name(ref)}")

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
 from git_planner.config.policy_file import policy_or_none
+from git_planner.errors import PlannerError
 from git_planner.flows.approval.approval import approval_of
 from git_planner.flows.approval.reviewed_branch import read_approval
+from git_planner.flows.approval.tournament_prompt import find_prompt
 from git_planner.flows.iterations.process_lock import lock_holder
 from git_planner.flows.planning.list_iterations import Iteration
 from git_planner.flows.plans.remarks import read_remarks
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
-from git_planner.rules.approval.subject import ReviewSubject
+from git_planner.rules.approval.subject import ReviewSubject, is_tournament
 from git_planner.rules.board.inbox import InboxItem
 from git_planner.rules.plans import plan as plans
 from git_planner.rules.plans.remarks import Remark
@@ -73,13 +76,15 @@ def _item(
         for iteration in iterations
         if iteration.state is not None and iteration.state.directive_digest == document["digest"]
     ]
-    if any(_is_over(repo, iteration) for iteration in begun):
+    if any(_is_over(repo, iteration) for iteration in begun) or _is_played(repo, name):
         return None
     if _is_approved(repo, document):
         if kind != "directive":
             return None
         command = f"git plan manual apply --from {name}"
-        if begun or not plans.packet_slug(name):
+        if is_tournament(name):
+            command = f"git bo4 run {refnames.run_of_branch(name)}"
+        elif begun or not plans.packet_slug(name):
             command = f"git iterate resume {begun[0].number if begun else name}"
         return InboxItem("review", since, plan, name, f"the {kind} is approved and has not run", command)
     about = [
@@ -96,6 +101,14 @@ def _item(
 
 def _is_over(repo: Repository, iteration: Iteration) -> bool:
     return iteration.phase == "recorded" or lock_holder(repo, iteration.number) is not None
+
+
+def _is_played(repo: Repository, name: str) -> bool:
+    """Return whether the turn of a tournament has begun; False for what is no tournament here."""
+    with suppress(PlannerError):
+        if is_tournament(name):
+            return find_prompt(repo, refnames.run_of_branch(name))[1].stage("watch") is not None
+    return False
 
 
 def _is_approved(repo: Repository, document: Mapping[str, Any]) -> bool:

@@ -79,6 +79,6 @@ def _render_prompt(repo: Repository, approval: Mapping[str, Any], where: str) ->
             f"'{where}' names another tournament than its prompt",
             hint="make the request again with 'git plan review'",
         )
-    phase = f"merging this request approves it, as proposed by {approval['author']}"
+    phase, author = "merging this request approves it", str(approval["author"])
     subject = tournament_subject(str(approval["plan"]), document["run"], document, str(approval["base"]))
-    return render_tournament(review_prompt(repo, subject, phase))
+    return render_tournament(review_prompt(repo, subject, phase=phase, author=author))

@@ -97,8 +97,8 @@ def _review_tournament(repo: Repository, name: str) -> Review:
     from git_planner.rules.review.tournament_review import render_tournament, tournament_title
 
     subject, run = find_prompt(repo, refnames.run_of_branch(name))
-    phase = "its variants are there" if run.is_done("watch") else "its agents are still to be started"
-    facts = review_prompt(repo, subject, phase)
+    phase = "its agents were started" if run.stage("watch") else "its agents are still to be started"
+    facts = review_prompt(repo, subject, phase=phase, author="")
     # It is approved as a directive is.
     return _made("directive", subject.name, tournament_title(facts), render_tournament(facts), facts)
 

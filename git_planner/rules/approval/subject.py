@@ -69,6 +69,11 @@ def state_subject(state: IterationState, start: str) -> ReviewSubject:
     return directive_subject(state.plan, state.branch, state.directive.document(), state.base, commit=start)
 
 
+def is_tournament(name: str) -> bool:
+    """Return whether a directive of this name is the prompt of a tournament."""
+    return name.startswith(refnames.TOURNAMENT)
+
+
 def tournament_subject(
     plan: str, run: str, document: Mapping[str, Any], base: str, *, commit: str | None = None
 ) -> ReviewSubject:

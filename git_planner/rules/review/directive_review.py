@@ -9,8 +9,6 @@ from git_planner.rules.planning.directive import Directive
 from git_planner.rules.review import sections
 from git_planner.rules.review.sections import Overlap, PastAttempt, ResultHistory, Scope, section
 
-_KEEPS = "Where the policy requires an approval, nothing of this runs without one."
-
 
 @dataclass(frozen=True, slots=True)
 class DirectiveReview:
@@ -148,7 +146,7 @@ def _approval_section(review: DirectiveReview) -> str:
             "merged into the base by this. The text of a directive is advice to an agent: it cannot widen "
             "the scope or change the guard."
         )
-    return section("What approving means", text, _KEEPS)
+    return section("What approving means", text, sections.KEEPS)
 
 
 def _try_section(review: DirectiveReview) -> str:

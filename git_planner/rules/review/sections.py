@@ -14,6 +14,7 @@ from git_planner.rules.refnames import number_text
 MAX_TEXT, MAX_ITEMS = 2_000, 30
 # Attempts and steps of the best that a review shows.
 MAX_ATTEMPTS = 8
+KEEPS = "Where the policy requires an approval, nothing of this runs without one."
 
 
 @dataclass(frozen=True, slots=True)

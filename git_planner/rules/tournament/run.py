@@ -148,21 +148,26 @@ class TournamentRun:
         """Return the run with the source's id of this turn."""
         return replace(self, turns=(*self.turns[:-1], replace(self.turn, task=task)))
 
-    def prompt_document(self, prompt: str) -> dict[str, Any]:
+    def prompt_document(self, prompt: str, followed: str | None) -> dict[str, Any]:
         """Return what this turn asks its agents for, as reviewers approve it.
 
         Args:
             prompt: the prompt of the turn.
+            followed: the commit of the variant that it goes on with.
         """
         return {
             "schema": PROMPT_SCHEMA,
             "run": self.run,
             "turn": self.turn.turn,
-            "prompt": prompt,
+            "prompt": prompt.split("\n"),
             "source": dict(self.source),
             "attempts": self.attempts,
             "environment": self.environment,
+            "base_ref": self.base_ref,
             "follows": self.turn.follows,
+            "follows_commit": followed,
+            "needs_modules": self.needs_modules,
+            "coverage": None if self.coverage is None else dict(self.coverage),
         }
 
     def document(self) -> dict[str, Any]:

@@ -16,7 +16,13 @@ from git_planner.flows.tasks.edit import read_tasks
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
 from git_planner.rules.approval.decide import Approval
-from git_planner.rules.approval.subject import APPROVED, SIGNED, ReviewSubject, approvals_folder
+from git_planner.rules.approval.subject import (
+    APPROVED,
+    SIGNED,
+    ReviewSubject,
+    approvals_folder,
+    is_tournament,
+)
 from git_planner.rules.policy.policy import Policy
 from git_planner.rules.review.since_approval import LastApproval, ReviewedState, render_since
 
@@ -76,8 +82,14 @@ def _documents(repo: Repository, policy: Policy, subject: ReviewSubject) -> Iter
             folder = approvals_folder(subject.plan, how)
             for path in list_approvals(repo, tip, folder, f"{subject.kind}-"):
                 document = read_approval(repo, f"{tip}:{path}")
-                if document is not None and document["plan"] == subject.plan:
+                if document is not None and _is_alike(document, subject):
                     yield document
+
+
+def _is_alike(document: Mapping[str, Any], subject: ReviewSubject) -> bool:
+    """Return whether an approval is of the same plan, and of the same sort of directive."""
+    is_same_sort = is_tournament(str(document["name"])) == is_tournament(subject.name)
+    return document["plan"] == subject.plan and is_same_sort
 
 
 def _subject_of(document: Mapping[str, Any]) -> ReviewSubject:

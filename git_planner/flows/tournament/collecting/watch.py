@@ -105,7 +105,6 @@ def watch(
     view = store.read()
     if view.run.is_done("watch") and task in (None, view.run.task_id):
         return view
-    require_prompt(repo, view.run, view.prompt, progress)
     # The agents of local variants are those of the base's policy, unless a person has set others.
     policy = policy_at(repo, view.run.base) if view.run.kind == "local" else None
     settings = read_settings(repo, policy=policy)
@@ -162,15 +161,17 @@ class _Polling:
         """Return the id of the turn's task, which is started if there is none.
 
         Raises:
-            PlannerError: E_STAGE if an earlier call may have started it; what the source raises.
+            PlannerError: E_REVIEW; E_STAGE if an earlier call may have started it; what the source raises.
         """
-        run = self._view.run
+        run, stage = self._view.run, self._view.run.stage("watch")
+        answered = self._journal.read_task(self._turn)
+        if answered is None:
+            # Another turn may have begun since the command was given: this is the prompt that is sent.
+            require_prompt(self._store.repo, run, self._view.prompt, self._progress)
         if task is not None:
             return self._began(self._checked(check_task_id(task)))
         if run.task_id is not None:
             return self._began(check_task_id(run.task_id))
-        stage = run.stage("watch")
-        answered = self._journal.read_task(self._turn)
         if answered is not None:
             # An earlier process was killed before it could commit the answer.
             return self._began(check_task_id(answered))

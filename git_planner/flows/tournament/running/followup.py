@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 
 from git_planner.errors import PlannerError
 from git_planner.flows.approval.tournament_prompt import require_prompt
+from git_planner.flows.plans.remarks import read_remarks
 from git_planner.flows.tournament.new import checked_prompt
 from git_planner.flows.tournament.run_store import RunChange, RunStore, RunView
 from git_planner.gitio.repository import Repository
 from git_planner.host.clock import utc_now
+from git_planner.rules import refnames
+from git_planner.rules.plans.remarks import Remark, packet_remarks
 from git_planner.rules.refnames import MAX_TURN
 from git_planner.rules.tournament.event import EventDraft
-from git_planner.rules.tournament.followup import depends_on_others
+from git_planner.rules.tournament.followup import depends_on_others, with_remarks
 from git_planner.rules.tournament.run import TournamentTurn
 
 
@@ -22,7 +26,9 @@ def begin_turn(
 ) -> RunView:
     """Begin the next turn: what depended on the turn before is stale from now on.
 
-    The same prompt again, while the turn that it began has not gone on, changes nothing.
+    What reviewers said about the run stands below the prompt. If they requested changes before the current
+    turn was started, the prompt replaces that turn's. The same prompt again, while the turn that it began has
+    not gone on, changes nothing.
 
     Args:
         repo: the repository.
@@ -33,21 +39,18 @@ def begin_turn(
 
     Raises:
         PlannerError: E_UNKNOWN_RUN; E_UNKNOWN_VARIANT; E_USAGE for a prompt that speaks of other variants or
-            is empty; E_STAGE before the turn has variants; E_REVIEW if the prompt needs an approval, with the
-            turn begun.
+            is empty; E_STAGE before the turn has variants; E_REVIEW, with the turn begun, if its prompt needs
+            an approval and has none.
     """
-    prompt = checked_prompt(text)
-    problem = depends_on_others(prompt.decode())
-    if problem is not None:
-        raise PlannerError(
-            "E_USAGE",
-            f"the prompt does not stand alone: it says '{problem}'",
-            hint="say what is to be done: its agents see no other variant and no earlier turn",
-        )
+    remarks = _remarks(repo, name)
+    prompt = _checked_turn_prompt(text, remarks)
     digest = sha256(prompt).hexdigest()
+    is_refused = any(remark.decision == "changes_requested" for remark in remarks)
 
     def decide(view: RunView) -> RunChange | None:
         now = view.run.turn
+        if is_refused and view.run.stage("watch") is None:
+            return _revise(view, prompt, follows, attempts)
         if now.turn > 1 and (now.prompt_sha256, now.follows) == (digest, follows) and not view.current:
             return None
         if not view.current:
@@ -76,6 +79,54 @@ def begin_turn(
     view = RunStore(repo, name).change(decide, "followup")
     require_prompt(repo, view.run, view.prompt, _hush)
     return view
+
+
+def _checked_turn_prompt(text: str, remarks: Sequence[Remark]) -> bytes:
+    """Return the prompt of a turn, with the words of reviewers below it.
+
+    Raises:
+        PlannerError: E_USAGE.
+    """
+    problem = depends_on_others(checked_prompt(text).decode())
+    if problem is not None:
+        raise PlannerError(
+            "E_USAGE",
+            f"the prompt does not stand alone: it says '{problem}'",
+            hint="say what is to be done: its agents see no other variant and no earlier turn",
+        )
+    return checked_prompt(with_remarks(text, packet_remarks(remarks)))
+
+
+def _remarks(repo: Repository, name: str) -> list[Remark]:
+    """Return the remarks on a run that are not about a task."""
+    about = f"directive {refnames.TOURNAMENT}{name}"
+    plan = RunStore(repo, name).read().run.plan
+    return [remark for remark in read_remarks(repo, plan) if remark.about == about and remark.task is None]
+
+
+def _revise(view: RunView, prompt: bytes, follows: int | None, attempts: int | None) -> RunChange | None:
+    """Return the change that gives a turn another prompt which has not been started; None if it has it.
+
+    Raises:
+        PlannerError: E_USAGE if it is to follow another variant.
+    """
+    now, at = view.run.turn, utc_now()
+    if follows not in (None, now.follows):
+        raise PlannerError(
+            "E_USAGE",
+            f"turn {now.turn} of '{view.run.run}' does not go on with variant {follows}",
+            hint="leave out '--follows': its prompt is replaced",
+        )
+    turn = replace(now, prompt_sha256=sha256(prompt).hexdigest())
+    run = replace(
+        view.run, turns=(*view.run.turns[:-1], turn), attempts=attempts or view.run.attempts, updated_at=at
+    )
+    if replace(run, updated_at=view.run.updated_at) == view.run:
+        return None
+    event = EventDraft(
+        "GATES_START", "FOLLOWUP", {"message": f"turn {now.turn} revised", "turn": now.turn}, at
+    )
+    return RunChange(run, files={now.prompt_path: prompt}, events=[event])
 
 
 def _hush(_: str) -> None:
