@@ -150,12 +150,19 @@ class Git:
         self.common: Path | None = None
         # Who git takes for the committer, as `git var GIT_COMMITTER_IDENT` prints it.
         self.committer: str | None = None
+        # Variables that name another folder of objects, see `read_also`.
+        self._objects: Mapping[str, str] = {}
         # Differences of two trees, which never change: see `history.changes`.
         self.known_changes: dict[tuple[str | None, str | None], Any] = {}
 
     def __del__(self) -> None:
         """End the reader of objects."""
         self._end_reader()
+
+    def read_also(self, objects: Mapping[str, str]) -> None:
+        """Let every git of this object read, and write to, the folder of objects that variables name."""
+        self._end_reader()
+        self._objects = objects
 
     def configuration(self) -> Mapping[str, str]:
         """Return git's configuration: full key, as `git config --list` writes it -> its last value.
@@ -346,7 +353,7 @@ class Git:
             return subprocess.Popen(
                 ["git", *self.prefix, *args],
                 cwd=self.cwd,
-                env=git_environment(env, keep_repository=self.keep_repository),
+                env=git_environment({**self._objects, **(env or {})}, keep_repository=self.keep_repository),
                 stdin=subprocess.DEVNULL if stdin is None else stdin,
                 stdout=stdout,
                 stderr=subprocess.PIPE,

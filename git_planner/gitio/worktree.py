@@ -19,6 +19,7 @@ from git_planner.folders import remove_folder
 from git_planner.gitio.content.inert_git import inert
 from git_planner.gitio.git import Git
 from git_planner.gitio.git_failure import failure
+from git_planner.gitio.refs.finish_follow import finish_follow
 from git_planner.gitio.repository import Repository, index_locks, make_shared, open_repository
 
 # No writer needs an index for so long; a lock of another machine that is older is abandoned.
@@ -225,6 +226,7 @@ class Lockstep:
         self._make_lock()
         fits = False
         try:
+            self._clear()
             if self._index.exists():
                 shutil.copyfile(self._index, self._copy)
             self.place.git.run("update-index", "-q", "--refresh", env=self._env)
@@ -242,13 +244,34 @@ class Lockstep:
         os.replace(self._copy, self._index)
         self.release()
 
+    def finish(self) -> None:
+        """Bring the worktree to the new commit, wherever a killed `follow` ended."""
+        if self._copy.exists():
+            self._clear(is_copy_kept=True)
+            finish_follow(
+                self.place.git, self.place.top or self.place.git.cwd, self._copy, self.old, self.new
+            )
+            os.replace(self._copy, self._index)
+        elif not self._index.exists():
+            self.follow()
+        self.release()
+
     def release(self) -> None:
         """Release the index; without `follow` the worktree stays as it was."""
         if self._held is not None:
-            self._copy.unlink(missing_ok=True)
+            self._clear()
             self._lock.unlink(missing_ok=True)
             self._held.close()
             self._held = None
+
+    def _clear(self, *, is_copy_kept: bool = False) -> None:
+        """Remove what a killed git or writer left beside the index; nobody else writes there."""
+        for path in self._copy.parent.glob(f"{self._copy.name}*"):
+            is_kept = is_copy_kept and path == self._copy
+            # Others may be about to claim the lock by their drafts.
+            is_draft = path.name.startswith(f"{self._copy.name}-")
+            if not is_kept and not (is_draft and time.time() - path.stat().st_mtime < _ABANDONED_SECONDS):
+                path.unlink(missing_ok=True)
 
     @property
     def _env(self) -> dict[str, str]:
@@ -296,7 +319,7 @@ def recover(place: Repository) -> None:
         return
     if place.maybe(step.ref) == step.new:
         try:
-            step.follow()
+            step.finish()
         except (PlannerError, OSError):
             step.release()
     else:

@@ -15,6 +15,7 @@ import pytest
 
 from git_planner.engines.git_data import bundle_result, take_commit
 from git_planner.errors import PlannerError
+from git_planner.flows.guard.staged import check_guard
 from git_planner.gitio import agent_worktree, objects
 from git_planner.gitio.content.patched_trees import patched_trees
 from git_planner.gitio.content.read_content import read_content
@@ -22,6 +23,7 @@ from git_planner.gitio.fresh import fresh_objects, held_packs
 from git_planner.gitio.remote import fetch
 from git_planner.gitio.repository import open_repository
 from git_planner.gitio.store import Message, Move, Step, Store, Tag, Write
+from tests.hooks.hooked_repository import guarded_lab
 from tests.support.gc_race import race
 from tests.support.lab import GIT, Lab
 from tests.support.sweeps import sampled
@@ -331,4 +333,21 @@ def test_writers_beside_a_gc_lose_nothing(lab: Lab) -> None:
     kept, rounds = race(lab.path, lab.env, writers, edits)
     assert kept == writers * edits
     assert rounds > 0
+    lab.fsck()
+
+
+def test_staged_changes_are_checked_although_a_gc_ends_before_every_call_of_git(lab: Lab) -> None:
+    guarded_lab(lab, install=False)
+    (lab.path / "src/new").write_text("new\n")
+    lab.git("add", "src/new")
+    with lab.entered():
+        disturb(lab, REPACK, "true")
+        check_guard()
+        (lab.path / "tests/run.sh").write_text("exit\n")
+        lab.git("add", "tests/run.sh")
+        with pytest.raises(PlannerError) as caught:
+            check_guard()
+    assert (caught.value.code, caught.value.details[0]) == ("E_GUARD", "changed: tests/run.sh")
+    # What was written for the check is gone.
+    assert list((lab.path / ".git/planner/fresh").iterdir()) == []
     lab.fsck()

@@ -6,7 +6,7 @@ Reads the index that git gave the hook, never the working tree.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from git_planner.errors import PlannerError
@@ -45,7 +45,6 @@ def check_guard(planner: str | None = None) -> None:
         _check_first_commit(branch)
         return
     from git_planner.flows.guard.compare_trees import GuardChecker
-    from git_planner.flows.guard.ref_updates import difference_lines, state_changes
     from git_planner.gitio.repository import open_repository
     from git_planner.rules.guard.guard import ref_kind
     from git_planner.rules.refnames import HEADS, POLICY_FILE
@@ -61,7 +60,20 @@ def check_guard(planner: str | None = None) -> None:
         policy = checker.repo.maybe(f"HEAD:{POLICY_FILE}", "blob") or "none"
         folder = os.path.join(planner, "guards")
         write_pattern_file(folder, policy, "HEAD", rule.patterns, checker.module_names(head))
-    tree = _index_tree()
+    from git_planner.gitio.fresh.quarantine import quarantine
+
+    # A concurrent gc would delete the tree of the index, which no ref reaches.
+    with quarantine(checker.repo.git, checker.repo.common) as place:
+        tree = _index_tree(place.env)
+        checker.repo.git.read_also(place.env)
+        _check_tree(checker, branch, head, tree)
+
+
+def _check_tree(checker: GuardChecker, branch: str, head: str, tree: str) -> None:
+    """Refuse a tree whose guarded content is neither that of HEAD nor of a trusted commit."""
+    from git_planner.flows.guard.ref_updates import difference_lines, state_changes
+    from git_planner.rules.refnames import POLICY_FILE
+
     differences = [*checker.differences(head, tree), *state_changes(checker, head, tree)]
     if differences and not any(
         _matches_commit(checker, commit, tree) for commit in _trusted_commits(checker, branch)
@@ -166,10 +178,13 @@ def _check_first_commit(branch: str) -> None:
         )
 
 
-def _index_tree() -> str:
+def _index_tree(objects: Mapping[str, str]) -> str:
     """Write the tree of the given index and return its id.
 
     It is written from a copy, because git holds a lock on the index itself.
+
+    Args:
+        objects: variables that name the folder to write it to.
     """
     import shutil
     import tempfile
@@ -179,7 +194,7 @@ def _index_tree() -> str:
         copy = os.path.join(folder, "index")
         if os.path.exists(index):
             shutil.copyfile(index, copy)
-        return hook_git().bytes("write-tree", env={"GIT_INDEX_FILE": copy}).decode().strip()
+        return hook_git().bytes("write-tree", env={**objects, "GIT_INDEX_FILE": copy}).decode().strip()
 
 
 def _planner_branch() -> str | None:
