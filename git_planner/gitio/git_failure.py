@@ -21,6 +21,8 @@ _REMOVED_WORKTREE = rb"Invalid path '[^\n]{0,4096}/worktrees/[^\n/]{1,255}': No 
 _FOLDER_REMOVED = (
     rb"(unable to create temporary file|unable to write file [^\n]{0,4096}): No such file or directory"
 )
+# Git cuts a path that is too long, and with it the cause.
+_CLOSED_FOLDER = rb"(?m)^warning: could not open directory '(.*?)/?(?:': ([^\n]*))?$"
 _UNWRITABLE = (
     rb"(unable to create temporary file|Unable to create '[^'\n]*'|could not create [^\n]*):"
     rb" (Permission denied|Read-only file system|Operation not permitted)"
@@ -138,6 +140,13 @@ def unknown_identity(result: GitResult) -> PlannerError:
         f"git does not know who you are ({without_label(last[0])})",
         hint="set 'git config user.name' and 'git config user.email'",
     )
+
+
+def closed_folders(stderr: bytes) -> dict[str, bytes]:
+    """Return the folders that git could not open, each with the cause: none if the path is too long."""
+    import re
+
+    return {os.fsdecode(name): cause for name, cause in re.findall(_CLOSED_FOLDER, stderr)}
 
 
 def cannot_start(cwd: Path) -> PlannerError:

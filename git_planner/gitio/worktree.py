@@ -18,7 +18,7 @@ from git_planner.errors import PlannerError
 from git_planner.folders import remove_folder
 from git_planner.gitio.content.inert_git import inert
 from git_planner.gitio.git import Git
-from git_planner.gitio.git_failure import failure
+from git_planner.gitio.git_failure import closed_folders, failure
 from git_planner.gitio.refs.finish_follow import finish_follow
 from git_planner.gitio.repository import Repository, index_locks, make_shared, open_repository
 
@@ -192,10 +192,15 @@ def dirty_paths(repo: Repository) -> list[str]:
     """Return the paths that differ from HEAD in index or worktree, and untracked, not ignored ones.
 
     A submodule counts with its commit; git would run programs of its configuration to look at its files.
+    Folders that git cannot open count, too: nobody knows what is in them.
     """
     options = ("--no-renames", "--untracked-files=all", "--ignore-submodules=dirty")
-    fields = repo.git.names("status", "--porcelain=v1", "-z", *options)
-    return [field[3:] for field in fields]
+    args = ("status", "--porcelain=v1", "-z", *options)
+    result = repo.git.run(*args)
+    if result.status != 0:
+        raise failure(args, result, repo.git.cwd)
+    fields = [os.fsdecode(field) for field in result.stdout.split(b"\0") if field]
+    return [field[3:] for field in fields] + list(closed_folders(result.stderr))
 
 
 class Lockstep:

@@ -33,10 +33,13 @@ def test_a_deleted_plan_is_noticed_and_comes_back(lab: Lab, way: tuple[str, ...]
     assert [lost["fix"] for lost in json.loads(listed.out)["gone"]] == [command]
     findings = json.loads(lab.run("git-planner", "doctor", "--json").out)["findings"]
     assert [finding["fix"] for finding in findings if finding["code"] == "plan-gone"] == [command]
-    for words in (("lint",), ("task", "list"), ("task", "update", "task_001", "--title", "two")):
+    for words in (("lint",), ("status",), ("task", "list"), ("task", "update", "task_001", "--title", "two")):
         missed = lab.run("git-plan", *words)
         assert missed.status != 0, words
         assert command in missed.err, words
+    for argv in (("git-record", "log"), ("git-iterate",)):
+        missed = lab.run(*argv)
+        assert (missed.status, "(E_BRANCH_GONE)" in missed.err, "measuring" in missed.err) == (3, True, False)
     added = lab.run("git-plan", "task", "add", "again")
     assert (added.status, PLAN in lab.refs()) == (3, False)
     assert "(E_BRANCH_GONE)" in added.err

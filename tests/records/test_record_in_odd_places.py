@@ -196,8 +196,11 @@ def test_lfs_pointers_and_empty_submodules_are_named_as_the_cause(
         "the submodule 'libs/sub' is an empty folder (1 in all)",
     )
     assert ran.status != 0
+    stopped = lab.run("git-iterate")
+    assert (stopped.status, "(E_MEASURE)" in stopped.err) == (4, True)
     for cause in causes:
         assert f"in the measured tree {cause}" in ran.out + ran.err
+        assert f"in the measured tree {cause}" in stopped.err
         assert f"in measured trees {cause}" in lab.run("git-planner", "doctor").out
 
 

@@ -30,6 +30,22 @@ def test_a_name_in_the_way_is_told_before_anyone_is_paid(lab: Lab, ref: str) -> 
     assert lab.refs() == before
 
 
+@pytest.mark.parametrize("name", ["plan/default", "iter/best"])
+def test_a_branch_below_a_name_of_the_plan_is_told_before_anyone_is_paid(lab: Lab, name: str) -> None:
+    workshop(lab)
+    lab.git("branch", f"{name}/mine")
+    message = f"the branch '{name}/mine' blocks '{name}': git keeps only one of them"
+    assert f"next: {message}; give it another name: " in lab.run("git-planner", "init").out
+    report = json.loads(lab.run("git-planner", "doctor", "--json").out)
+    findings = [finding for finding in report["findings"] if finding["code"] == "name-blocked"]
+    assert [finding["message"] for finding in findings] == [message]
+    for command in (("git-iterate",), ("git-plan", "offline"), ("git-plan", "delegate")):
+        ran = lab.run(*command)
+        assert (ran.status, ran.err.splitlines()[0]) == (3, f"error: {message} (E_BLOCKED)"), command
+    ran = lab.run("git-iterate", "best", "ensure")
+    assert (ran.status, "(E_BLOCKED)" in ran.err) == (3, True), ran.err
+
+
 def test_the_command_that_fails_names_the_branch_in_the_way(lab: Lab) -> None:
     workshop(lab)
     lab.git("branch", "plan/default/mine")

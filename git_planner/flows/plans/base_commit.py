@@ -43,7 +43,7 @@ def find_base(repo: Repository, plan: str, from_ref: str | None) -> Base:
         PlannerError: E_BEST_MOVED, E_BLOCKED, E_UNKNOWN_REF, E_UNBORN, E_BASE, E_NO_POLICY, E_POLICY; E_GUARD
             when the base branch does not contain the guarded files of the named commit.
     """
-    check_names(repo)
+    check_names(repo, plan)
     if from_ref is not None:
         return _named_base(repo, plan, from_ref)
     check_best(repo, plan)

@@ -14,7 +14,8 @@ def needed_plan(repo: Repository, flag: str | None) -> str:
     """Return the plan of a command that reads a plan or writes to it, as `current_plan` does.
 
     Raises:
-        PlannerError: E_NO_PLAN if a remote has the plan and this clone has not: it would begin anew here.
+        PlannerError: E_NO_PLAN if a remote has the plan and this clone has not: it would begin anew here;
+            E_BRANCH_GONE if it was deleted here.
     """
     name = current_plan(repo, flag)
     check_pulled(repo, name)
@@ -22,14 +23,17 @@ def needed_plan(repo: Repository, flag: str | None) -> str:
 
 
 def check_pulled(repo: Repository, plan: str) -> None:
-    """Refuse to begin a plan anew that a remote has, as last fetched, and this clone has not pulled.
+    """Refuse to begin a plan anew that was deleted here, or that a remote has, as last fetched.
 
     Raises:
-        PlannerError: E_NO_PLAN.
+        PlannerError: E_NO_PLAN, E_BRANCH_GONE.
     """
-    if repo.maybe(refnames.plan_ref(plan)) is None:
+    ref = refnames.plan_ref(plan)
+    if repo.maybe(ref) is None:
         from git_planner.flows.plans.page_store import missing_plan, pull_hint
+        from git_planner.gitio.refs.branch_tips import check_new
 
+        check_new(repo, ref)
         if pull_hint(repo, plan) is not None:
             raise missing_plan(plan, repo)
 

@@ -21,6 +21,7 @@ from git_planner.flows.plans.current_plan import check_pulled
 from git_planner.flows.records import remeasure_best
 from git_planner.flows.records.recorder import Recorder, RecordResult
 from git_planner.gitio import worktree
+from git_planner.gitio.content.placeholders import find_placeholders
 from git_planner.gitio.repository import Repository
 from git_planner.progress import Progress
 from git_planner.rules.measuring.verdict import Refusal
@@ -125,6 +126,8 @@ def ensure_base(
             hint="repair the base branch, or start with 'git iterate --from-red'"
             if red
             else f"see its output with 'git record --print-output {base[:12]}'",
+            # The likely cause.
+            details=[f"in the measured tree {text}" for text in find_placeholders(repo, base).sentences()],
         )
 
 

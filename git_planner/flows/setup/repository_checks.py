@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Iterator, Sequence
 
+from git_planner.config.settings import read_settings
 from git_planner.flows.plans.blocked_names import blocking_refs
 from git_planner.gitio import history, worktree
 from git_planner.gitio.content.placeholders import find_placeholders
@@ -42,8 +43,8 @@ def worktree_findings(repo: Repository) -> Iterator[Diagnostic]:
 
 def name_findings(repo: Repository) -> Iterator[Diagnostic]:
     """Find branches and tags that block the names of git-planner."""
-    for ref in blocking_refs(repo):
-        error = history.blocked(ref, f"{ref}/…")
+    for ref, name in blocking_refs(repo, read_settings(repo).plan).items():
+        error = history.blocked(ref, name)
         yield Diagnostic("error", "name-blocked", error.message, ref, str(error.hint))
 
 

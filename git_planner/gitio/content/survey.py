@@ -6,7 +6,6 @@ Only names, types and sizes are looked at, so that a folder of any size is refus
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -18,10 +17,9 @@ from git_planner.gitio.content import submodules
 from git_planner.gitio.content.installed_metadata import without_installed_metadata
 from git_planner.gitio.content.pipes import remove_pipes
 from git_planner.gitio.export import GITLINK
+from git_planner.gitio.git_failure import closed_folders
 from git_planner.gitio.repository import Repository
 
-# Git cuts a path that is too long, and with it the cause.
-_SHUT = re.compile(rb"(?m)^warning: could not open directory '(.*?)/?(?:': ([^\n]*))?$")
 # Every listing reveals the unreadable folders of one more level.
 _LISTINGS = 20
 _SHOWN = 80
@@ -137,7 +135,7 @@ class Surveyor:
             args = ("ls-files", "--others", "--exclude-standard", "-z")
             result = self.place.git.run(*args, env=self.start_index)
             names = [os.fsdecode(name) for name in result.stdout.split(b"\0") if name]
-            folders = {os.fsdecode(name): cause for name, cause in _SHUT.findall(result.stderr)}
+            folders = closed_folders(result.stderr)
             fresh = [folder for folder in folders if folder not in shut]
             shut |= folders
             opened = [folder for folder in fresh if make_readable(self.top / folder, stat.S_IRWXU)]

@@ -23,8 +23,9 @@ def _may_be_symbolic(repo: Repository, ref: str) -> bool:
     if not (repo.common / "refs" / "heads").is_dir():
         return True  # Refs are not stored as files.
     path = repo.common / ref
+    # A folder is in the way of a branch if there are branches below it.
     with suppress(FileNotFoundError, NotADirectoryError):
-        return path.is_symlink() or atomic_file.read(path, 4096).startswith(b"ref:")
+        return path.is_symlink() or (not path.is_dir() and atomic_file.read(path, 4096).startswith(b"ref:"))
     return False
 
 
