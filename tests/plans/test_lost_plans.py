@@ -102,7 +102,9 @@ def test_a_plan_that_git_has_deleted_for_good_is_said_to_be_so(lab: Lab) -> None
 
 
 def test_a_plan_with_records_alone_is_told_from_a_missing_one(lab: Lab) -> None:
-    lab.rival("refs/heads/plan/default", "experiments/records/README", "x")
+    tip = lab.rival("refs/heads/plan/default", "experiments/records/README", "x")
+    # It is here and on a remote alike.
+    lab.git("update-ref", "refs/remotes/origin/plan/default", tip)
     listed = lab.run("git-plan", "task", "list")
     assert listed.status == 1
     assert listed.err.splitlines() == [

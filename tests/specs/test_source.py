@@ -93,11 +93,13 @@ def test_every_kind_of_bad_file_is_told_with_its_place(lab: Lab) -> None:
     (folder / "specs/deep/spec.md").write_text("# S\n\nTBD\n")
     os.mkfifo(folder / "specs/pipe.md")
     (lab.path / "openspec/changes/Not A Name").mkdir()
+    (lab.path / "openspec/changes/not\na name").mkdir()
     judged = spec(lab, "validate")
     assert judged == Ran(
         1,
         "shrink: not valid\n"
         "  openspec/changes/Not A Name:1: is not a valid change name; use 'not-a-name'\n"
+        "  'openspec/changes/not\\na name':1: is not a valid change name; use 'not-a-name'\n"
         f"  {FOLDER}/design.md:1: is not a file\n"
         f"  {FOLDER}/proposal.md:3: is not UTF-8\n"
         f"  {FOLDER}/specs/deep/spec.md:3: is still a placeholder: 'TBD'\n"

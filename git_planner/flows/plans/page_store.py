@@ -266,7 +266,7 @@ def missing_plan(plan: str, repo: Repository | None = None) -> PlannerError:
                 return PlannerError("E_NO_PLAN", lost.message, hint=lost.fix)
     prefix = refnames.HEADS + refnames.PLAN
     refs = list_refs(repo, prefix) if repo is not None else {}
-    pull = pull_hint(repo, plan) if repo is not None else None
+    pull = pull_hint_if_missing(repo, plan) if repo is not None else None
     if pull is not None:
         return PlannerError("E_NO_PLAN", f"the plan '{plan}' is on a remote, and not here", hint=pull)
     if prefix + plan in refs:

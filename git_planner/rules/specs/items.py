@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from git_planner.rules.documents.messages import show_value
+from git_planner.rules.printable import printable_path
 from git_planner.rules.tasks.dependency_graph import find_cycle
 
 MAX_DEPENDENCIES = 200
@@ -25,7 +26,7 @@ class SpecFault:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.message}"
+        return f"{printable_path(self.path)}:{self.line}: {self.message}"
 
     def document(self) -> dict[str, str | int]:
         """Return the fault as a JSON document."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.support.lab import Lab
 
 REF = "refs/heads/mine"
 FOLLOW = """
+import os
 import sys
 from pathlib import Path
 from git_planner.gitio.repository import open_repository
@@ -44,7 +46,7 @@ def killed(lab: Lab, step: str) -> tuple[Path, str]:
     lab.git("config", f"filter.kills.{step}", str(script))
     if step == "clean":
         # Its content has to be read to see that it is as before.
-        (place / "b").touch()
+        os.utime(place / "b", (0, 0))
     armed.touch()
     done = lab.run_program(sys.executable, "-c", FOLLOW, REF, new, cwd=place)
     assert (done.status, armed.exists()) == (-9, False)
