@@ -77,12 +77,22 @@ def _answer(read: Callable[[], object], sink: int, cpu_seconds: int) -> None:
         _limit(resource.RLIMIT_CORE, 0)
         _limit(resource.RLIMIT_CPU, cpu_seconds)
         _limit(resource.RLIMIT_AS, _MEMORY)
-        answer = memoryview(pickle.dumps(read()))
+        answer = memoryview(pickle.dumps(_result(read)))
         while answer:
             answer = answer[os.write(sink, answer) :]
         status = 0
     finally:
         os._exit(status)
+
+
+def _result(read: Callable[[], object]) -> object:
+    """Return what a function returns; an error, except for lack of memory, is named by its kind."""
+    try:
+        return read()
+    except (MemoryError, RecursionError):
+        raise
+    except Exception as error:  # noqa: BLE001 - the parent says what failed
+        return Stopped(f"failed ({type(error).__name__}), which is a defect of git-planner")
 
 
 def _limit(kind: int, most: int) -> None:

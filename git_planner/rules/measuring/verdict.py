@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from git_planner.rules.policy.policy import Metric
+from git_planner.rules.printable import printable
 from git_planner.rules.records.ranking import is_better
 from git_planner.rules.records.record import MeasuredMetric
 from git_planner.rules.records.row import REASONS, RecordRow, Verdict
@@ -20,6 +21,7 @@ from git_planner.rules.stats.summary import median, spread
 if TYPE_CHECKING:
     from git_planner.rules.records.recorded_comparison import RecordedComparison
 
+_MAX_SENTENCE = 4_000
 UNMEASURED = (
     "crash",
     "timeout",
@@ -39,6 +41,13 @@ class Refusal:
 
     reason: str
     sentence: str
+
+    def __post_init__(self) -> None:
+        # Sentences quote what a candidate printed: any character, any length.
+        sentence = printable(self.sentence)
+        if len(sentence) > _MAX_SENTENCE:
+            sentence = f"{sentence[:_MAX_SENTENCE]}…"
+        object.__setattr__(self, "sentence", sentence)
 
     @property
     def verdict(self) -> Literal["invalid", "unmeasured"]:

@@ -1,6 +1,6 @@
 """Read the JSON results of pytest-benchmark, hyperfine, google-benchmark, jmh and asv. Pure.
 
-What is not of the expected form raises ValueError, KeyError, TypeError or AttributeError.
+What is not of the expected form raises ValueError, KeyError, TypeError, AttributeError or OverflowError.
 """
 
 from __future__ import annotations

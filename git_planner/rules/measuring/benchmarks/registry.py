@@ -90,7 +90,7 @@ def read_benchmark(
     )
     try:
         entries = [entry for content in contents for entry in read(content)]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         return Refusal("no_metric", f"'{metric}': the results are not those of '{reader}'")
     names = list(dict.fromkeys(entry.name for entry in entries))
     if not names:

@@ -29,6 +29,8 @@ def read_node(content: bytes) -> Outcomes | Refusal:
 def _read_spec(text: str) -> Outcomes | Refusal:
     outcomes: Outcomes = []
     suites: list[str] = []
+    # For each open suite, the number of outcomes before it.
+    begins: list[int] = []
     parents = 0
     counts: dict[str, int] = {}
     for line in text.split("\n"):
@@ -42,15 +44,15 @@ def _read_spec(text: str) -> Outcomes | Refusal:
         depth, title = len(match[1]) // _INDENT, match[3] if match[5] is None else match[5]
         path = (*suites[:depth], title)
         if match[2] == "▶":
-            suites[depth:] = [title]
+            suites[depth:], begins[depth:] = [title], [len(outcomes)]
             parents += 1
         elif suites[depth : depth + 1] == [title] and match[2] in "✔✖":
             # The end of a suite: it is no test, unless it fails by itself.
-            inner = [outcome for test, outcome in outcomes if test.startswith(INSIDE.join((*path, "")))]
+            inner = (outcome for _, outcome in outcomes[begins[depth] :])
             if match[2] == "✖" and "failed" not in inner:
                 outcomes.append((INSIDE.join(path), "failed"))
                 parents -= 1
-            del suites[depth:]
+            del suites[depth:], begins[depth:]
         else:
             outcomes.append((INSIDE.join(path), _outcome(match[2], match[4])))
     return _checked(outcomes, parents, counts)

@@ -58,13 +58,16 @@ def read_minitest(content: bytes) -> Outcomes | Refusal:
     begins = list(_MINITEST_BEGIN.finditer(body))
     ends = [begin.start() for begin in begins[1:]] + [len(body)]
     outcomes: Outcomes = []
-    for begin, end in zip(begins, ends, strict=True):
+    for begin, end in zip(begins, ends, strict=False):
         marks = _MINITEST_END.findall(body, begin.end(), end)
         if len(marks) != 1:
             return no_proof(f"the outcome of '{begin[1]}' is unclear")
         outcomes.append((begin[1], _MINITEST_WORDS.get(marks[0], "skipped")))
     if int(counts[0]) != len(outcomes):
-        return no_proof(f"minitest ran {counts[0]} tests but {len(outcomes)} can be read from its output")
+        hint = "" if outcomes else "; it names them with '-v'"
+        return no_proof(
+            f"minitest ran {counts[0]} tests but {len(outcomes)} can be read from its output{hint}"
+        )
     return outcomes
 
 
