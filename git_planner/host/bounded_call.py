@@ -25,6 +25,8 @@ CPU_SECONDS = 10
 # A backstop for a child that does not run at all.
 _WALL_SECONDS = 20 * CPU_SECONDS
 _MEMORY = 4 * 1024**3
+# Exit statuses of a child without a result.
+_DEFECT, _NO_MEMORY = 1, 2
 _CHUNK = 1024 * 1024
 
 
@@ -61,6 +63,8 @@ def call(read: Callable[[], T], *, seconds: float = CPU_SECONDS) -> T | Stopped:
         status = _reap(pid)
     if answer is None or (not answer and -status in (signal.SIGXCPU, signal.SIGKILL)):
         return Stopped(f"took more than {cpu_seconds} seconds")
+    if status == _DEFECT:
+        return Stopped("failed, which is a defect of git-planner")
     if status != 0 or not answer:
         return Stopped("ended without a result, probably for lack of memory")
     result: T = pickle.loads(answer)
@@ -69,7 +73,7 @@ def call(read: Callable[[], T], *, seconds: float = CPU_SECONDS) -> T | Stopped:
 
 def _answer(read: Callable[[], object], sink: int, cpu_seconds: int) -> None:
     """Be the child: write the result and end, whatever happens, without the parent's own clean-up."""
-    status = 1
+    status = _DEFECT
     try:
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU):
@@ -77,22 +81,14 @@ def _answer(read: Callable[[], object], sink: int, cpu_seconds: int) -> None:
         _limit(resource.RLIMIT_CORE, 0)
         _limit(resource.RLIMIT_CPU, cpu_seconds)
         _limit(resource.RLIMIT_AS, _MEMORY)
-        answer = memoryview(pickle.dumps(_result(read)))
+        answer = memoryview(pickle.dumps(read()))
         while answer:
             answer = answer[os.write(sink, answer) :]
         status = 0
+    except (MemoryError, RecursionError):
+        status = _NO_MEMORY
     finally:
         os._exit(status)
-
-
-def _result(read: Callable[[], object]) -> object:
-    """Return what a function returns; an error, except for lack of memory, is named by its kind."""
-    try:
-        return read()
-    except (MemoryError, RecursionError):
-        raise
-    except Exception as error:  # noqa: BLE001 - the parent says what failed
-        return Stopped(f"failed ({type(error).__name__}), which is a defect of git-planner")
 
 
 def _limit(kind: int, most: int) -> None:
