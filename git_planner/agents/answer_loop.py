@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +19,7 @@ from git_planner.agents.contract import Answer, AnswerKind, PlanningRequest, Usa
 from git_planner.agents.prompts import retry_prompt
 from git_planner.agents.run_program import PROMPT, write_masked
 from git_planner.errors import PlannerError
-from git_planner.progress import Progress, Step
+from git_planner.progress import Progress, Step, ticker
 from git_planner.rules.documents.extract_json import (
     DIRECTIVE_KEYS,
     PLAN_OPTIONS_KEYS,
@@ -36,7 +36,10 @@ _LEAST_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Input of a transport for one attempt. `folder` belongs to the attempt; `seconds` is the time left."""
+    """Input of a transport for one attempt. `folder` belongs to the attempt; `seconds` is the time left.
+
+    `on_tick` is called often while its program runs.
+    """
 
     kind: AnswerKind
     prompt: str
@@ -48,6 +51,7 @@ class Turn:
     folder: Path
     seconds: float
     model: str | None
+    on_tick: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,7 @@ class PlanningAgent:
             PlannerError: E_ANSWER if the last answer was refused (its faults in the details), E_DEADLINE,
                 or the error of the transport.
         """
-        attempts = _Attempts(self._transport, request, self._clock)
+        attempts = _Attempts(self._transport, request, self._clock, progress)
         failure = PlannerError("E_USAGE", "at least one attempt is needed")
         faults: Sequence[str] = ()
         for number in range(1, max(1, request.attempts) + 1):
@@ -136,8 +140,10 @@ class PlanningAgent:
 class _Attempts:
     """The attempts at one request."""
 
-    def __init__(self, transport: Transport, request: PlanningRequest, clock: LoopClock) -> None:
-        self._transport, self._clock = transport, clock
+    def __init__(
+        self, transport: Transport, request: PlanningRequest, clock: LoopClock, progress: Progress
+    ) -> None:
+        self._transport, self._clock, self._progress = transport, clock, progress
         self._request = request
         self._began = self._clock.monotonic()
         self._prompt = request.prompt
@@ -208,6 +214,7 @@ class _Attempts:
             folder=folder,
             seconds=max(_LEAST_SECONDS, self.seconds_left()),
             model=request.model,
+            on_tick=ticker(self._progress),
         )
 
     def _answer(self, document: Mapping[str, Any], reply: Reply) -> Answer:

@@ -60,6 +60,7 @@ class CommandTransport:
             seconds=seconds,
             stdin=turn.prompt,
             env=env,
+            on_tick=turn.on_tick,
         )
         _check_exit(done, self._program, seconds)
         text = done.stdout.decode(errors="replace")

@@ -166,7 +166,7 @@ class WritingRequest:
     `prompt` is its complete input; it may read files in `working_dir`, and changes there are discarded.
     `check` validates its Markdown and returns the faults, one sentence each; an empty list accepts it.
     Prompt, command, stdout, stderr and duration of every attempt are kept in `folder`. `seconds` is one
-    deadline for all.
+    deadline for all. `on_tick` is called often while its program runs.
     """
 
     kind: WritingKind
@@ -176,6 +176,7 @@ class WritingRequest:
     folder: Path
     seconds: float
     model: str | None = None
+    on_tick: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,7 @@ class GeminiTransport:
                 stdin=request.prompt,
                 env={"NO_COLOR": "1"},
                 client=NAME,
+                on_tick=request.on_tick,
             )
         return parse_answer(done, argv)
 

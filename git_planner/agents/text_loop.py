@@ -23,7 +23,7 @@ from git_planner.agents.contract import Usage, WritingRequest, WrittenText
 from git_planner.agents.prompts import again_prompt
 from git_planner.agents.run_program import PROMPT, write_masked
 from git_planner.errors import PlannerError
-from git_planner.progress import Progress, Step
+from git_planner.progress import Progress, Step, ticker
 
 ATTEMPTS = 2
 LEAST_SECONDS = 0.5
@@ -61,7 +61,8 @@ class WritingAgent:
             if number > 1 and left < LEAST_SECONDS:
                 break
             progress(Step(f"asking '{self.name}' for the {request.kind}, attempt {number} of {ATTEMPTS}"))
-            turn = replace(request, prompt=prompt, folder=create_attempt_folder(request.folder), seconds=left)
+            folder, tick = create_attempt_folder(request.folder), ticker(progress)
+            turn = replace(request, prompt=prompt, folder=folder, seconds=left, on_tick=tick)
             reply, faults = self._attempt(turn, number)
             usage = Usage(usage.input + reply.usage.input, usage.output + reply.usage.output)
             if not faults:

@@ -12,7 +12,7 @@ from typing import TextIO
 import click
 
 from git_planner.cli.lazy_group import LazyGroup, NoSuchName
-from git_planner.cli.output import emit, tell
+from git_planner.cli.output import clear_line, emit, tell
 from git_planner.cli.similar_names import suggest_name
 from git_planner.errors import DONE, INTERRUPTED, PlannerError, resource_error
 from git_planner.rules.did_you_mean import close_names, did_you_mean
@@ -34,7 +34,9 @@ def guarded(command: Callable[[], int], *, as_json: bool, signals: Sequence[int]
     if sys.stdout is None:
         sys.stdout = _closed()
     try:
-        return command()
+        status = command()
+        clear_line()
+        return status
     except PlannerError as error:
         return _report(suggest_name(error), as_json=as_json, signals=signals)
     except (KeyboardInterrupt, click.Abort):

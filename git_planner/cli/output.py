@@ -13,19 +13,38 @@ import click
 
 from git_planner import atomic_file
 from git_planner.errors import PlannerError
-from git_planner.progress import Step
+from git_planner.progress import Step, Tick
+from git_planner.report.live_line import LiveLine
 from git_planner.rules.printable import printable
+
+
+def _print_message(message: str) -> None:
+    click.echo(printable(message), err=True)
+
+
+_LINE = LiveLine(_print_message)
 
 
 def say(text: str) -> None:
     """Print for people, on stdout."""
+    _LINE.clear()
     click.echo(printable(text))
 
 
 def tell(message: str) -> None:
-    """Print a message on stderr; a step only if that is a terminal."""
-    if not isinstance(message, Step) or sys.stderr.isatty():
-        click.echo(printable(message), err=True)
+    """Print a message on stderr; one about a step in a line of its own, while the step lasts."""
+    if isinstance(message, Step):
+        _LINE.begin(message)
+    elif isinstance(message, Tick):
+        _LINE.tick(message)
+    else:
+        _LINE.clear()
+        _print_message(message)
+
+
+def clear_line() -> None:
+    """Remove the line of the current step, which is over."""
+    _LINE.clear()
 
 
 def ask(question: str) -> bool | None:
@@ -49,6 +68,7 @@ def emit(document: Mapping[str, Any] | list[Any]) -> None:
     # Most commands print for people, and are spared the import.
     import json
 
+    _LINE.clear()
     text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)
     # Halves of surrogate pairs stand for bytes of a path that is no UTF-8; they are escaped as JSON does.
     click.echo(text.encode("utf-8", "backslashreplace").decode())

@@ -85,7 +85,7 @@ DOORS = {
     "plotext": {"report/"},
     "psutil": {"host/"},
     "referencing": {"documents.py"},
-    "rich": {"report/top/"},
+    "rich": {"report/"},
     "textual": {"report/top/", "cli/git_planner/top.py"},
     "tree_sitter": {"rules/planning/source_symbols.py"},
     "yaml": {"config/yaml_subset.py"},

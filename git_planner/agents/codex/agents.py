@@ -101,6 +101,7 @@ class CodexTransport:
                 client=NAME,
                 writable=(last,),
                 on_line=events.read_line,
+                on_tick=turn.on_tick,
             )
         redact.mask_file(last)
         check_outcome(done, events)

@@ -25,7 +25,7 @@ from git_planner.flows.runs.store import OUT, RESULT, Run
 from git_planner.flows.tasks.edit import read_handoff, read_tasks
 from git_planner.gitio import worktree
 from git_planner.gitio.repository import Repository
-from git_planner.progress import Progress, Step
+from git_planner.progress import Progress, Step, ticker
 from git_planner.rules import refnames
 from git_planner.rules.delegation import task_prompt
 from git_planner.rules.delegation.outcome import RunEnding
@@ -136,7 +136,7 @@ class Worker:
             },
             writable=(out_folder, *self.setup.writable),
             sandbox=self.setup.sandbox,
-            on_tick=HeartbeatWriter(folder, run, self.stop.is_set),
+            on_tick=ticker(self.progress, also=HeartbeatWriter(folder, run, self.stop.is_set)),
         )
 
     def _prompt(self, started: StartedRun, run: Run) -> str:

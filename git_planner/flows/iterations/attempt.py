@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from git_planner.agents.contract import Brief, Implementation, Implementer, Usage
@@ -26,7 +26,7 @@ from git_planner.flows.records.record import record_commit, record_failure
 from git_planner.flows.records.recorder import RecordResult
 from git_planner.gitio import agent_worktree
 from git_planner.gitio.store import Message
-from git_planner.progress import Progress
+from git_planner.progress import Progress, ticker
 from git_planner.rules import refnames
 from git_planner.rules.iterations.stop import is_transient_code
 from git_planner.rules.planning.directive import IterationState
@@ -124,7 +124,8 @@ def run_implementer(work: AgentSite, implementer: Implementer, brief: Brief, pro
     progress(f"{refnames.short_name(work.ref)}: {implementer.name} works in '{work.place.top}'")
     with agent_turn(work.repo, work.ref, progress) as turn:
         try:
-            implementation = implementer.implement(brief, progress)
+            ticking = replace(brief, on_tick=ticker(progress, also=brief.on_tick))
+            implementation = implementer.implement(ticking, progress)
         except PlannerError as error:
             if not is_transient_code(error.code):
                 raise

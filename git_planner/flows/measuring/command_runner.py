@@ -61,6 +61,7 @@ class CommandRunner:
         before: Sequence[str] = (),
         around: Sequence[str] = (),
         on_start: Callable[[], None] = lambda: None,
+        watch: Callable[[], None] | None = None,
     ) -> CommandResult:
         """Run a command in an exported tree.
 
@@ -73,6 +74,7 @@ class CommandRunner:
             before: a wrapper program with its arguments, such as an instruction counter.
             around: the same outside the sandbox, such as an observer.
             on_start: called after the command has been started.
+            watch: called now and then while it runs, besides `on_tick`.
         """
         if isinstance(self.jail, NoJail) and self.policy.jail == "required":
             return CommandResult(None, Refusal("no_jail", self.jail.why))
@@ -89,7 +91,7 @@ class CommandRunner:
                 stdout=self.logs / f"{name}.stdout",
                 stderr=self.logs / f"{name}.stderr",
                 on_start=lambda _: on_start(),
-                on_tick=self.on_tick,
+                on_tick=_both(self.on_tick, watch),
                 holder=jail.holder(self.jail),
             )
         except PlannerError as error:
@@ -99,9 +101,8 @@ class CommandRunner:
         for stream in ("stdout", "stderr"):
             redact.mask_file(self.logs / f"{name}.{stream}")
         if done.timed_out:
-            return CommandResult(
-                done, Refusal("timeout", f"'{' '.join(argv)[:200]}' took more than {seconds:g} seconds")
-            )
+            sentence = f"'{' '.join(argv)[:200]}' took more than {seconds:g} seconds"
+            return CommandResult(done, Refusal("timeout", sentence))
         if reason := jail.not_started(self.jail, done):
             return CommandResult(
                 done, Refusal("missing_tool", f"'{argv[0]}' could not be started in the jail: {reason}")
@@ -109,6 +110,17 @@ class CommandRunner:
         done = replace(done, status=jail.status(done))
         problem = startup_problem(argv, done.status, done.stderr)
         return CommandResult(done, Refusal("missing_tool", problem) if problem else None)
+
+
+def _both(first: Callable[[], None] | None, second: Callable[[], None] | None) -> Callable[[], None] | None:
+    if first is None or second is None:
+        return first or second
+
+    def call_both() -> None:
+        first()
+        second()
+
+    return call_both
 
 
 def _environment(policy: Policy, place: Path) -> dict[str, str]:

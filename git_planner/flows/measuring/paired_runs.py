@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -111,6 +112,7 @@ def compare_in_pairs(
         The comparison, or the refusal of a run without a value.
     """
     plan, begun = against.plan, list(against.begun)
+    began, measured = time.monotonic(), 0
     while True:
         rounds = [
             paired_design.Round(order, tuple(values)) for order, values in begun if len(values) == len(order)
@@ -122,7 +124,8 @@ def compare_in_pairs(
             begun.append((paired_design.round_order(coin=coin(), extra=extra()), ()))
             against.keep(begun)
         order, values = begun[-1]
-        progress(Step(f"{metric.name}: round {len(rounds) + 1} of at most {plan.most}, {order}"))
+        text = f"{metric.name}: round {len(rounds) + 1} of at most {plan.most}, {order}"
+        progress(Step(text, _seconds_left(began, measured, plan.most - len(rounds)), is_most=True))
         for place, letter in list(enumerate(order))[len(values) :]:
             run = f"{metric.name}-{len(rounds) + 1}{'abcdefg'[place]}{letter}"
             value = sample(against.tree if letter == "A" else None, run)
@@ -131,6 +134,12 @@ def compare_in_pairs(
             values = (*values, value)
             begun[-1] = (order, values)
             against.keep(begun)
+        measured += 1
+
+
+def _seconds_left(began: float, measured: int, rounds: int) -> float | None:
+    """Return how long so many rounds will take, by those measured so far; None before the first one."""
+    return (time.monotonic() - began) / measured * rounds if measured else None
 
 
 def _base_refusal(refusal: Refusal) -> Refusal:

@@ -16,6 +16,7 @@ from git_planner.flows.measuring.command_runner import CommandRunner
 from git_planner.flows.measuring.measuring_lease import measuring_lease
 from git_planner.flows.measuring.reports.read_metric import prepare_result, read_value
 from git_planner.flows.measuring.reports.read_tests import prepare_report, read_tests
+from git_planner.flows.measuring.reports.waiting import Durations, watch_tests
 from git_planner.gitio.content.placeholders import find_placeholders
 from git_planner.gitio.content.reused_export import ReusedExport
 from git_planner.gitio.repository import Repository
@@ -23,7 +24,7 @@ from git_planner.host import cpu_affinity, instruction_counter, process
 from git_planner.host.instruction_counter import Counter
 from git_planner.host.jail import NoJail
 from git_planner.host.machine import search_path
-from git_planner.progress import Progress, Step
+from git_planner.progress import Progress, Step, ticker
 from git_planner.rules.measuring import correctness_report, verdict
 from git_planner.rules.measuring import metric as metric_output
 from git_planner.rules.measuring.proofs import registry
@@ -35,6 +36,10 @@ from git_planner.rules.records.record import MeasuredMetric
 if TYPE_CHECKING:
     from git_planner.flows.measuring.paired_runs import Rival
     from git_planner.rules.records.recorded_comparison import RecordedComparison
+
+
+# Seconds between two signs of life while a metric is measured: drawing a line takes time, too.
+_QUIET = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,7 @@ class _BenchmarkRun:
         self.runner = CommandRunner(repo, policy, logs)
         # Without a process namespace, what a run has left could write after the folder was checked.
         self.folder = ReusedExport(repo, reuse=not isinstance(self.runner.jail, NoJail))
+        self.durations = Durations(repo)
         self.seconds: dict[str, float] = {}
         self.notes: list[str] = []
         self.comparison: RecordedComparison | None = None
@@ -157,7 +163,8 @@ class _BenchmarkRun:
     def _check_correctness(
         self, correctness: Correctness, before: Proof | None
     ) -> tuple[Proof | None, Refusal | None] | Refusal:
-        self.progress(Step(f"correctness: {' '.join(correctness.run)}"))
+        took = self.durations.of(correctness.run)
+        self.progress(Step(f"correctness: {' '.join(correctness.run)}", took))
         with self.folder.holding(self.tree) as place:
             argv = prepare_report(correctness, place)
             from_tests = [metric for metric in self.policy.metrics if metric.from_tests]
@@ -166,6 +173,7 @@ class _BenchmarkRun:
             done = self._run_command("correctness", argv, correctness.timeout, place)
             if isinstance(done, Refusal):
                 return done
+            self.durations.note(correctness.run, done.seconds)
             for metric in from_tests:
                 self.read_with_tests[metric.name] = read_value(metric, done, place)
             if correctness.proof == registry.EXIT_STATUS:
@@ -210,7 +218,9 @@ class _BenchmarkRun:
         for turn in range(1, runs + 1):
             value = self.read_with_tests.pop(metric.name, None)
             if value is None:
-                self.progress(Step(f"{metric.name} ({turn} of {runs}): {' '.join(metric.run)}"))
+                mean = self.seconds.get(metric.name, 0.0) / (turn - 1) if turn > 1 else 0.0
+                left = mean * (runs - turn + 1) or None
+                self.progress(Step(f"{metric.name} ({turn} of {runs}): {' '.join(metric.run)}", left))
                 value = self._measure_sample(metric, None, f"{metric.name}-{turn}")
             if isinstance(value, Refusal):
                 return value
@@ -253,6 +263,11 @@ class _BenchmarkRun:
         counting: Counter | None = None,
     ) -> process.Finished | Refusal:
         nonce = secrets.token_hex(16) if metric and metric_output.is_sealed(metric) else ""
+        watch = (
+            ticker(self.progress, _QUIET)
+            if metric
+            else watch_tests(self.logs / f"{name}.stdout", self.progress)
+        )
         with cpu_affinity.pinned(cpu_affinity.choose() if metric and metric.pin else None) as free:
             ran = self.runner.run(
                 name,
@@ -262,6 +277,7 @@ class _BenchmarkRun:
                 stdin=f"{nonce}\n".encode() if nonce else b"",
                 before=counting.prefix if counting else (),
                 on_start=free,
+                watch=watch,
             )
         if ran.done is not None:
             step = metric.name if metric else name

@@ -18,6 +18,7 @@ from git_planner.errors import DEADLINE, DONE, NO, PlannerError
 from git_planner.flows.guard import trusted_base
 from git_planner.flows.guard.trusted_base import Subject
 from git_planner.flows.measuring.command_runner import CommandRunner
+from git_planner.flows.measuring.reports.waiting import watch_tests
 from git_planner.flows.plans.page_store import Pages, missing_plan
 from git_planner.flows.tasks.edit import change_task, task_of
 from git_planner.flows.tasks.follow_branch import read_branches, read_history
@@ -171,7 +172,13 @@ def run_commands(
     for number, argv in enumerate(commands, 1):
         progress(Step(f"{number} of {len(commands)}: {' '.join(argv)}"))
         with export.exported(repo, tree) as place:
-            result = runner.run(f"{number}", argv, place, seconds=seconds or _default_deadline(policy))
+            result = runner.run(
+                f"{number}",
+                argv,
+                place,
+                seconds=seconds or _default_deadline(policy),
+                watch=watch_tests(logs / f"{number}.stdout", progress),
+            )
         is_late = result.refusal is not None and result.refusal.reason == "timeout"
         if result.done is None or (result.refusal is not None and not is_late):
             reason = result.refusal.sentence if result.refusal else f"'{argv[0]}' was not started"

@@ -24,7 +24,7 @@ from git_planner.flows.tournament.run_store import RunChange, RunStore, RunView,
 from git_planner.flows.tournament.sources.contract import TaskFinder, VariantSource
 from git_planner.flows.tournament.sources.open_source import CLOUD, open_source
 from git_planner.gitio.repository import Repository, make_shared
-from git_planner.progress import Progress, Step
+from git_planner.progress import Progress, Step, Tick
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.refnames import short_name
 from git_planner.rules.timestamps import format_time, seconds_between
@@ -242,8 +242,9 @@ class _Polling:
             PlannerError: as `watch`.
         """
         deadline = self._clock() + seconds
+        self._progress(Step(f"waiting for {task}"))
         while True:
-            self._progress(Step(f"waiting for {task}"))
+            self._progress(Tick())
             try:
                 result = source.poll(task)
             except PlannerError as error:
