@@ -134,6 +134,7 @@ CODES: dict[str, tuple[int, str]] = {
     "E_POLICY": (USAGE, "the policy file cannot be used"),
     "E_PORT_VERSION_AMBIG": (NO, "a required port is provided in several major versions"),
     "E_PREFER_UNSAT": (NO, "the preferred provider of a port does not provide it"),
+    "E_PREPARE": (UNREACHED, "a step of the policy made nothing to measure with"),
     "E_REGISTRATION": (REFUSED, "the client's file cannot be changed, or has another server of that name"),
     "E_REMOTE": (UNREACHED, "the remote repository could not be reached, read or written"),
     "E_REQUIRE_UNSAT": (NO, "no module of a composition provides a required port"),

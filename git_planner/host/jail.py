@@ -29,6 +29,8 @@ _ALONE = (
     *("--hostname", "measured", "--die-with-parent", "--new-session", "--cap-drop", "ALL"),
 )
 _PROBE_SECONDS = 30.0
+# What programs need to reach servers: names, and the certificates of authorities.
+_NETWORK_FILES = ("resolv.conf", "ssl", "pki", "ca-certificates", "gai.conf", "host.conf", "services")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,8 @@ def confined(
     *,
     hidden: Sequence[Path] = (),
     shown: Sequence[Path] = (),
+    bound: Sequence[tuple[Path, Path]] = (),
+    network: bool = False,
 ) -> tuple[list[str], dict[str, str]]:
     """Return the command line and environment that run a program in the sandbox.
 
@@ -89,6 +93,8 @@ def confined(
             program is to leave a report. Inside it is PLACE; paths into it are rewritten.
         hidden: folders that no tool makes visible, such as the repository's.
         shown: further folders to show, read-only.
+        bound: files and folders to show read-only elsewhere, each with its path below `place`.
+        network: whether the program may use the network.
 
     Raises:
         PlannerError: E_MISSING_TOOL when the program does not exist.
@@ -97,6 +103,10 @@ def confined(
     within = {name: value.replace(here, PLACE) for name, value in env.items()}
     path = tuple(env.get("PATH", os.defpath).split(os.pathsep))
     command = [jail.program, *_ALONE, *_system(), "--proc", "/proc", "--dev", "/dev"]
+    if network:
+        command.remove("--unshare-net")
+        for name in (f"/etc/{entry}" for entry in _NETWORK_FILES):
+            command += ("--ro-bind-try", os.path.realpath(name), name)
     for name in ("/tmp", "/var/tmp"):
         command += ("--bind", str(place / "tmp"), name)
     for folder in tool_folders(argv[0], path, tuple(hidden)):
@@ -106,6 +116,8 @@ def confined(
     for name in ("tree", "home", "tmp", RESULTS):
         if (place / name).is_dir():
             command += ("--bind", str(place / name), f"{PLACE}/{name}")
+    for source, target in bound:
+        command += ("--ro-bind", str(source), str(target).replace(here, PLACE, 1))
     command += ("--remount-ro", "/", "--chdir", f"{PLACE}/tree", "--")
     return [*command, *(word.replace(here, PLACE) for word in argv)], within
 

@@ -110,6 +110,8 @@ def test_a_full_policy_becomes_its_typed_value() -> None:
             ),
         ),
         "review": REVIEW,
+        "prepare": (),
+        "build": (),
     }
 
 

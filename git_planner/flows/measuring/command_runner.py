@@ -49,6 +49,8 @@ class CommandRunner:
         self.jail = jail.find(policy.jail, search_path())
         # Called now and then while a command runs; an exception ends it.
         self.on_tick: Callable[[], None] | None = None
+        # Files and folders to show read-only in the jail, each with its path below the place.
+        self.bound: tuple[tuple[Path, Path], ...] = ()
 
     def run(
         self,
@@ -62,6 +64,7 @@ class CommandRunner:
         around: Sequence[str] = (),
         on_start: Callable[[], None] = lambda: None,
         watch: Callable[[], None] | None = None,
+        network: bool = False,
     ) -> CommandResult:
         """Run a command in an exported tree.
 
@@ -75,12 +78,14 @@ class CommandRunner:
             around: the same outside the sandbox, such as an observer.
             on_start: called after the command has been started.
             watch: called now and then while it runs, besides `on_tick`.
+            network: whether it may use the network; then it gets the variables for that.
         """
         if isinstance(self.jail, NoJail) and self.policy.jail == "required":
             return CommandResult(None, Refusal("no_jail", self.jail.why))
         try:
+            variables = _environment(self.policy, place, network=network)
             command, env = sandbox_paths.sandboxed_command(
-                self.repo, self.jail, argv, _environment(self.policy, place), place
+                self.repo, self.jail, argv, variables, place, bound=self.bound, network=network
             )
             done = process.run(
                 (*around, *command[: -len(argv)], *before, *command[-len(argv) :]),
@@ -98,6 +103,10 @@ class CommandRunner:
             if error.code != "E_MISSING_TOOL":
                 raise
             return CommandResult(None, Refusal("missing_tool", error.message))
+        return self._result(name, argv, done, seconds)
+
+    def _result(self, name: str, argv: Sequence[str], done: Finished, seconds: float) -> CommandResult:
+        """Mask the output of a command, and decide whether its end is usable."""
         for stream in ("stdout", "stderr"):
             redact.mask_file(self.logs / f"{name}.{stream}")
         if done.timed_out:
@@ -123,10 +132,12 @@ def _both(first: Callable[[], None] | None, second: Callable[[], None] | None) -
     return call_both
 
 
-def _environment(policy: Policy, place: Path) -> dict[str, str]:
+def _environment(policy: Policy, place: Path, *, network: bool) -> dict[str, str]:
     """Return the environment of a command: fixed values, PATH, and the variables that the policy names."""
+    for_network = sandbox_paths.network_environment() if network else {}
     named = {name: os.environ[name] for name in policy.environment if name in os.environ}
     return {
+        **for_network,
         **named,
         "PATH": search_path(),
         "HOME": str(place / "home"),

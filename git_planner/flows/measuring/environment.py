@@ -41,6 +41,7 @@ def describe_site(repo: Repository, policy: Policy) -> Site:
     runs = [
         *([policy.correctness.run] if policy.correctness else []),
         *(metric.run for metric in policy.metrics),
+        *(step.run for step in policy.steps),
     ]
     stable = {
         "host": machine.nodename,

@@ -60,12 +60,22 @@ def instrument_digest(policy: Policy, guarded: Mapping[str, tuple[str, str]]) ->
                 for metric in policy.metrics
             ],
             "environment": sorted(policy.environment),
+            **_steps(policy),
         }
     )
 
 
 def _statuses(accepted: tuple[int, ...]) -> dict[str, list[int]]:
     return {"exit_statuses": sorted(accepted)} if accepted != (0,) else {}
+
+
+def _steps(policy: Policy) -> dict[str, list[object]]:
+    """Return the steps that make what the commands need; without any, the digest stays as it was."""
+    return {
+        key: [[step.name, step.run, step.inputs, step.outputs, step.network, step.writable] for step in steps]
+        for key, steps in (("prepare", policy.prepare), ("build", policy.build))
+        if steps
+    }
 
 
 def _reading(metric: Metric) -> dict[str, object]:

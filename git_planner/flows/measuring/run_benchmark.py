@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 
 from git_planner.flows.measuring.command_runner import CommandRunner
 from git_planner.flows.measuring.measuring_lease import measuring_lease
+from git_planner.flows.measuring.prepared.measured_folder import MeasuredFolder
+from git_planner.flows.measuring.prepared.unprepared import UnpreparedError
 from git_planner.flows.measuring.reports.read_metric import prepare_result, read_value
 from git_planner.flows.measuring.reports.read_tests import prepare_report, read_tests
 from git_planner.flows.measuring.reports.waiting import Durations, watch_tests
 from git_planner.gitio.content.placeholders import find_placeholders
-from git_planner.gitio.content.reused_export import ReusedExport
 from git_planner.gitio.repository import Repository
 from git_planner.host import cpu_affinity, instruction_counter, process
 from git_planner.host.instruction_counter import Counter
-from git_planner.host.jail import NoJail
 from git_planner.host.machine import search_path
 from git_planner.progress import Progress, Step, ticker
 from git_planner.rules.measuring import correctness_report, verdict
@@ -64,6 +64,7 @@ def measure(
     progress: Progress,
     rival: Rival | None = None,
     on_tick: Callable[[], None] | None = None,
+    base: str | None = None,
 ) -> BenchmarkResult:
     """Run the complete instrument on a tree.
 
@@ -76,15 +77,19 @@ def measure(
         progress: called with each progress message.
         rival: compare the deciding metric with this one by pairs; None repeats it as the policy says.
         on_tick: called now and then while a command runs; an exception ends it.
+        base: the trusted base, whose inputs of a policy's steps are not the tree's fault (default: the tree).
 
     Raises:
         PlannerError: E_EXPORT, E_NO_SPACE.
     """
     with measuring_lease(repo, progress):
-        benchmark = _BenchmarkRun(repo, policy, tree, logs, progress)
+        benchmark = _BenchmarkRun(repo, policy, tree, logs=logs, progress=progress, base=base)
         benchmark.runner.on_tick = on_tick
         with closing(benchmark.folder):
-            return benchmark.run_all(before, rival)
+            try:
+                return benchmark.run_all(before, rival)
+            except UnpreparedError as error:
+                return benchmark.refused(error.refusal)
 
 
 def measure_samples(
@@ -96,25 +101,38 @@ def measure_samples(
     *,
     logs: Path,
     progress: Progress,
+    base: str | None = None,
 ) -> list[float] | Refusal:
     """Measure one metric of a tree `runs` times; other parameters as for `measure`."""
     logs.mkdir(parents=True, exist_ok=True)
     with measuring_lease(repo, progress):
-        benchmark = _BenchmarkRun(repo, policy, tree, logs, progress)
+        benchmark = _BenchmarkRun(repo, policy, tree, logs=logs, progress=progress, base=base)
         with closing(benchmark.folder):
-            return benchmark.samples(metric, runs)
+            try:
+                return benchmark.samples(metric, runs)
+            except UnpreparedError as error:
+                return error.refusal
 
 
 class _BenchmarkRun:
     """One run of the instrument, which collects durations and notes."""
 
-    def __init__(self, repo: Repository, policy: Policy, tree: str, logs: Path, progress: Progress) -> None:
+    def __init__(
+        self,
+        repo: Repository,
+        policy: Policy,
+        tree: str,
+        *,
+        logs: Path,
+        progress: Progress,
+        base: str | None,
+    ) -> None:
         self.repo, self.policy, self.tree, self.logs, self.progress = repo, policy, tree, logs, progress
         self.runner = CommandRunner(repo, policy, logs)
-        # Without a process namespace, what a run has left could write after the folder was checked.
-        self.folder = ReusedExport(repo, reuse=not isinstance(self.runner.jail, NoJail))
+        self.folder = MeasuredFolder(self.runner, base, progress)
         self.durations = Durations(repo)
-        self.seconds: dict[str, float] = {}
+        # The folder adds the steps of the policy that it runs.
+        self.seconds = self.folder.seconds
         self.notes: list[str] = []
         self.comparison: RecordedComparison | None = None
         # Values of metrics that the run of the tests has printed.
@@ -149,6 +167,10 @@ class _BenchmarkRun:
             else:
                 self.notes.append(f"not reported: {measured.sentence}")
         return self._result(None, tuple(metrics), proof)
+
+    def refused(self, refusal: Refusal) -> BenchmarkResult:
+        """Return the result of a tree that could not be prepared."""
+        return self._result(refusal, (), None)
 
     def _result(
         self, refusal: Refusal | None, metrics: tuple[MeasuredMetric, ...], proof: Proof | None

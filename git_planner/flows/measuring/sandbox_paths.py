@@ -10,11 +10,23 @@ from git_planner.gitio.repository import Repository
 from git_planner.host import jail
 from git_planner.host.jail import Jail, NoJail
 
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+_CERTIFICATES = (
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
+    *("PIP_CERT", "CARGO_HTTP_CAINFO", "GIT_SSL_CAINFO"),
+)
 READ_VARIABLE = "GIT_PLANNER_JAIL_READ"
 
 
 def sandboxed_command(
-    repo: Repository, sandbox: Jail | NoJail, argv: Sequence[str], env: Mapping[str, str], place: Path
+    repo: Repository,
+    sandbox: Jail | NoJail,
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    place: Path,
+    *,
+    bound: Sequence[tuple[Path, Path]] = (),
+    network: bool = False,
 ) -> tuple[Sequence[str], Mapping[str, str]]:
     """The command line and environment of a program: in the jail, when there is one.
 
@@ -24,6 +36,8 @@ def sandboxed_command(
         argv: the program and its arguments.
         env: its environment.
         place: a temporary folder with 'tree', 'home' and 'tmp'.
+        bound: files and folders to show read-only, each with its path below `place`.
+        network: whether it may use the network.
 
     Raises:
         PlannerError: E_MISSING_TOOL.
@@ -33,7 +47,21 @@ def sandboxed_command(
     own = [folder for folder in (repo.top, repo.common) if folder is not None]
     if repo.common.name == ".git":
         own.append(repo.common.parent)
-    return jail.confined(sandbox, argv, env, place, hidden=own, shown=extra_readonly_paths(repo))
+    shown = extra_readonly_paths(repo)
+    if network:
+        shown += certificate_files(env)
+    return jail.confined(sandbox, argv, env, place, hidden=own, shown=shown, bound=bound, network=network)
+
+
+def network_environment() -> dict[str, str]:
+    """Return the variables by which programs find a proxy and the certificates of authorities."""
+    names = (*_PROXIES, *map(str.lower, _PROXIES), *_CERTIFICATES)
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def certificate_files(env: Mapping[str, str]) -> list[Path]:
+    """Return the files and folders of certificates that variables name."""
+    return [Path(env[name]) for name in _CERTIFICATES if os.path.isabs(env.get(name, ""))]
 
 
 def extra_readonly_paths(repo: Repository) -> list[Path]:

@@ -18,6 +18,7 @@ from git_planner.errors import DEADLINE, DONE, NO, PlannerError
 from git_planner.flows.guard import trusted_base
 from git_planner.flows.guard.trusted_base import Subject
 from git_planner.flows.measuring.command_runner import CommandRunner
+from git_planner.flows.measuring.prepared.measured_folder import fresh_folder
 from git_planner.flows.measuring.reports.waiting import watch_tests
 from git_planner.flows.plans.page_store import Pages, missing_plan
 from git_planner.flows.tasks.edit import change_task, task_of
@@ -162,7 +163,7 @@ def run_commands(
         progress: called with each progress message.
 
     Raises:
-        PlannerError: E_MISSING_TOOL, E_EXPORT, E_NO_SPACE, E_IDENTITY.
+        PlannerError: E_MISSING_TOOL, E_EXPORT, E_NO_SPACE, E_IDENTITY, E_PREPARE.
     """
     policy = subject.policy
     tree, notes = _compose_tree(repo, subject)
@@ -171,7 +172,7 @@ def run_commands(
     runs = []
     for number, argv in enumerate(commands, 1):
         progress(Step(f"{number} of {len(commands)}: {' '.join(argv)}"))
-        with export.exported(repo, tree) as place:
+        with fresh_folder(runner, tree, subject.base, progress) as place:
             result = runner.run(
                 f"{number}",
                 argv,

@@ -27,6 +27,7 @@ UNMEASURED = (
     "timeout",
     "missing_tool",
     "no_jail",
+    "unprepared",
     "submodule",
     "implementer_failed",
     "no_baseline",

@@ -34,6 +34,11 @@ def find_overlap(ones: Sequence[str], others: Sequence[str]) -> tuple[str, str] 
     return None
 
 
+def is_matching(pattern: str, path: str) -> bool:
+    """Return whether a pattern matches a path or a folder above it; '[…]' counts as any character."""
+    return _sequences_overlap(_pattern_parts(pattern), tuple(path.split("/")), _ANY, _names_overlap)
+
+
 @lru_cache(maxsize=4096)
 def _pattern_parts(pattern: str) -> tuple[str, ...]:
     parts = [part for part in pattern.split("/") if part]

@@ -13,6 +13,8 @@ from git_planner.rules.policy import model_rule
 from git_planner.rules.policy.command_line import parse_command
 from git_planner.rules.policy.gates import gate_problems, gates_from
 from git_planner.rules.policy.policy import (
+    ALWAYS_GUARDED,
+    START_UP,
     AgentSettings,
     Correctness,
     Critics,
@@ -24,6 +26,7 @@ from git_planner.rules.policy.policy import (
     Stop,
 )
 from git_planner.rules.policy.review_rule import review_from, review_problems
+from git_planner.rules.policy.steps import step_problems, steps_from
 from git_planner.rules.stats.pairs import Pairs
 
 if TYPE_CHECKING:
@@ -64,6 +67,7 @@ def policy_problems(document: Mapping[str, Any]) -> list[str]:
         *_client_problems(document),
         *gate_problems(document.get("gates", {})),
         *review_problems(document.get("review", {})),
+        *_step_problems(document),
     ]
 
 
@@ -197,6 +201,12 @@ def _client_problems(document: Mapping[str, Any]) -> Iterator[str]:
         yield from client_problems(document["clients"])
 
 
+def _step_problems(document: Mapping[str, Any]) -> Iterator[str]:
+    unguarded = document.get("unguard", ())
+    start_up = (pattern for pattern in START_UP if pattern not in unguarded)
+    yield from step_problems(document, (*document.get("guard", ()), *ALWAYS_GUARDED, *start_up))
+
+
 def policy_from(document: Mapping[str, Any]) -> Policy:
     """Build a policy from a document without schema errors and `policy_problems`."""
     scope = document.get("scope", {})
@@ -231,6 +241,8 @@ def policy_from(document: Mapping[str, Any]) -> Policy:
         modules={name: tuple(patterns) for name, patterns in document.get("modules", {}).items()},
         gates=gates_from(document.get("gates", {}), has_tests="correctness" in document),
         review=review_from(document.get("review", {})),
+        prepare=steps_from(document.get("prepare", ()), is_build=False),
+        build=steps_from(document.get("build", ()), is_build=True),
     )
 
 

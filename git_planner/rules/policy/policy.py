@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from git_planner.rules.policy import model_rule
 from git_planner.rules.policy.gates import Gates
 from git_planner.rules.policy.review_rule import ReviewRule
+from git_planner.rules.policy.steps import PreparingStep
 from git_planner.rules.stats.pairs import Pairs
 
 if TYPE_CHECKING:
@@ -197,7 +198,8 @@ class Policy(NamedTuple):
     `verify` are the default verify commands for tasks that define none; `max_file_mb` is the largest
     size of a file that an agent may leave, `max_new_files` their number; `clients` are those that sessions
     can run, besides the presets; `modules` are the patterns of the paths of each module, `gates` those of
-    tournaments; `review` says what needs an approval.
+    tournaments; `review` says what needs an approval; the steps of `prepare` and `build` make what
+    the commands need.
     """
 
     base: str
@@ -228,11 +230,18 @@ class Policy(NamedTuple):
     modules: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     gates: Gates = Gates()
     review: ReviewRule = ReviewRule()
+    prepare: tuple[PreparingStep, ...] = ()
+    build: tuple[PreparingStep, ...] = ()
 
     @property
     def metric(self) -> Metric | None:
         """The deciding metric, if there is one."""
         return self.metrics[0] if self.metrics else None
+
+    @property
+    def steps(self) -> tuple[PreparingStep, ...]:
+        """All steps that make something for the measured commands, in order."""
+        return (*self.prepare, *self.build)
 
     @property
     def guarded(self) -> tuple[str, ...]:

@@ -411,7 +411,9 @@ def test_an_observed_command_is_bounded_like_others(
         logs.mkdir()
         runner = CommandRunner(repo, policy_at(repo, "HEAD"), logs)
         gate = Gate("side_effects", ("sh", "-c", script), 2.0, effects=("Process:shell",))
-        result = observe_effects(runner, gate, repo.resolve("HEAD", "tree"), "HEAD", most=100_000)
+        result = observe_effects(
+            runner, gate, repo.resolve("HEAD", "tree"), "HEAD", lambda _: None, most=100_000
+        )
     assert (result.verdict, result.code) == (verdict, code), result.message
     assert not list(logs.glob("*.trace"))
 

@@ -93,7 +93,7 @@ class HostBench:
 
     def measure(
         self,
-        base: str,  # noqa: ARG002 - the protocol's parameter
+        base: str,
         policy: Policy,
         tree: str,
         *,
@@ -105,11 +105,13 @@ class HostBench:
         """Run the instrument here."""
         from git_planner.flows.measuring.run_benchmark import measure
 
-        return measure(self.repo, policy, tree, before=before, logs=logs, progress=progress, rival=rival)
+        return measure(
+            self.repo, policy, tree, before=before, logs=logs, progress=progress, rival=rival, base=base
+        )
 
     def samples(
         self,
-        base: str,  # noqa: ARG002 - the protocol's parameter
+        base: str,
         policy: Policy,
         tree: str,
         metric: Metric,
@@ -121,7 +123,7 @@ class HostBench:
         """Measure one metric here."""
         from git_planner.flows.measuring.run_benchmark import measure_samples
 
-        return measure_samples(self.repo, policy, tree, metric, runs, logs=logs, progress=progress)
+        return measure_samples(self.repo, policy, tree, metric, runs, logs=logs, progress=progress, base=base)
 
 
 def on_one_worker(work: Callable[[], Result], progress: Progress) -> Result:

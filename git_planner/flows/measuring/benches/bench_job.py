@@ -67,7 +67,14 @@ class _Measured:
         runs = payload.get("runs")
         if runs is not None:
             values = measure_samples(
-                self.copy, policy, self.tree, chosen[0], int(runs), logs=logs, progress=_ignore
+                self.copy,
+                policy,
+                self.tree,
+                chosen[0],
+                int(runs),
+                logs=logs,
+                progress=_ignore,
+                base=self.base,
             )
             if isinstance(values, Refusal):
                 self.result = BenchmarkResult(values)
@@ -83,6 +90,7 @@ class _Measured:
             logs=logs,
             progress=_ignore,
             rival=self._rival(payload.get("rival")),
+            base=self.base,
         )
         for place, metric in enumerate(self.result.metrics):
             if self.rival is None or place > 0:

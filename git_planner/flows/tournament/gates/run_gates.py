@@ -19,9 +19,10 @@ from git_planner.flows.measuring import environment
 from git_planner.flows.measuring.candidate_tree import Candidate, build_candidate
 from git_planner.flows.measuring.command_runner import CommandRunner
 from git_planner.flows.measuring.measuring_lease import measuring_lease
+from git_planner.flows.measuring.prepared.measured_folder import fresh_folder
+from git_planner.flows.measuring.prepared.unprepared import UnpreparedError
 from git_planner.flows.measuring.run_benchmark import measure
 from git_planner.flows.measuring.tool_description import describe_tools
-from git_planner.gitio.export import exported
 from git_planner.gitio.repository import Repository
 from git_planner.host.clock import utc_now
 from git_planner.host.machine import search_path
@@ -127,6 +128,8 @@ class _GateRun:
         began = time.monotonic()
         try:
             result = self._decide(gate)
+        except UnpreparedError as error:
+            result = gate_rule.refused_result(gate, error.refusal.reason, error.refusal.sentence)
         except PlannerError as error:
             # A tree that cannot be written out is the fault of its variant.
             if error.code != "E_EXPORT":
@@ -178,6 +181,7 @@ class _GateRun:
             logs=self.logs,
             progress=self.options.progress,
             on_tick=self.options.on_tick,
+            base=self.candidate.subject.base,
         )
         seconds, log = sum(done.seconds.values()), str(self.logs)
         if done.refusal is not None:
@@ -190,10 +194,14 @@ class _GateRun:
             from git_planner.flows.tournament.gates.side_effects import observe_effects
 
             return replace(
-                observe_effects(self.runner, gate, self._tree(), self.candidate.subject.base),
+                observe_effects(
+                    self.runner, gate, self._tree(), self.candidate.subject.base, self.options.progress
+                ),
                 log=str(self.logs),
             )
-        with exported(self.repo, self._tree()) as place:
+        with fresh_folder(
+            self.runner, self._tree(), self.candidate.subject.base, self.options.progress
+        ) as place:
             ran = self.runner.run(gate.name, gate.run, place, seconds=gate.timeout)
         if ran.refusal is not None or ran.done is None:
             refusal = ran.refusal or Refusal("crash", f"'{gate.run[0]}' was not started")

@@ -13,14 +13,15 @@ from git_planner import documents
 from git_planner.errors import PlannerError
 from git_planner.flows.measuring import sandbox_paths
 from git_planner.flows.measuring.command_runner import CommandResult, CommandRunner
+from git_planner.flows.measuring.prepared.measured_folder import fresh_folder
 from git_planner.flows.measuring.tool_description import search_folders
-from git_planner.gitio.export import exported
 from git_planner.gitio.repository import Repository
 from git_planner.host import jail
 from git_planner.host.jail import Jail
 from git_planner.host.machine import search_path
 from git_planner.host.observers import strace
 from git_planner.host.observers.strace import Tracer
+from git_planner.progress import Progress
 from git_planner.rules.policy import globs
 from git_planner.rules.policy.gates import Gate
 from git_planner.rules.tournament import gate as gate_rule
@@ -36,7 +37,13 @@ _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/nix/st
 
 
 def observe_effects(
-    runner: CommandRunner, gate: Gate, tree: str, base: str, *, most: int = strace.MAX_TRACE
+    runner: CommandRunner,
+    gate: Gate,
+    tree: str,
+    base: str,
+    progress: Progress,
+    *,
+    most: int = strace.MAX_TRACE,
 ) -> GateResult:
     """Run the command of a gate under an observer.
 
@@ -45,6 +52,7 @@ def observe_effects(
         gate: the gate 'side_effects' of the policy.
         tree: the id of the tree.
         base: the trusted base.
+        progress: called with each progress message.
         most: the largest trace, in bytes; a command with more effects is ended.
 
     Returns:
@@ -60,7 +68,7 @@ def observe_effects(
             gate.name, "failed", "E_SIDEEFFECTS_DECLARATION", message=error.message, details=error.details
         )
     trace = runner.logs / f"{gate.name}.trace"
-    with exported(runner.repo, tree) as place, _removed(trace):
+    with fresh_folder(runner, tree, base, progress) as place, _removed(trace):
         try:
             prefix = tracer.prefix(trace, trace_rule.CALLS)
             ran = _run_traced(runner, gate, place, prefix, lambda: _check_size(trace, most))
