@@ -66,12 +66,10 @@ def hush(_: str) -> None:
 def emit(document: Mapping[str, Any] | list[Any]) -> None:
     """Print one JSON document on stdout."""
     # Most commands print for people, and are spared the import.
-    import json
+    from git_planner.rules.documents import canonical_json
 
     _LINE.clear()
-    text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)
-    # Halves of surrogate pairs stand for bytes of a path that is no UTF-8; they are escaped as JSON does.
-    click.echo(text.encode("utf-8", "backslashreplace").decode())
+    click.echo(canonical_json.dumps_shown(document))
 
 
 def check_place(path: str) -> None:

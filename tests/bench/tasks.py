@@ -27,7 +27,7 @@ from tests.support.lab import command_line
 from tests.support.workshop import POLICY
 
 FEW, MANY = 10, 5000
-ASKED = 250
+ASKED, ASKED_JSON = 250, 300
 ASKED_REVIEW = 500
 WATCHED, RUNS = 1000, 20
 ASKED_MS, ASKED_IDLE = 100, 2
@@ -43,6 +43,8 @@ def measure(root: Path, env: Mapping[str, str], fewer: int) -> Iterator[Figure]:
         plan = ["git", "-C", str(path), "plan", "task"]
         changed = f'git -C {path} plan task update task_{count:03d} --title "title $(date +%N)"'
         named |= {
+            f"list --json {count}": [*plan, "list", "--json"],
+            f"ready --json {count}": [*plan, "ready", "--json"],
             f"list {count}": [*plan, "list"],
             f"ready {count}": [*plan, "ready"],
             f"update {count}": ["sh", "-c", changed],
@@ -57,6 +59,10 @@ def measure(root: Path, env: Mapping[str, str], fewer: int) -> Iterator[Figure]:
             many.median / few.median,
             "x",
             f"{few.median:.0f} ms with {FEW}",
+        )
+    for name in ("list --json", "ready --json"):
+        yield Figure(
+            f"git plan task {name}: {MANY:,} tasks", ASKED_JSON, taken[f"{name} {MANY}"].median, "ms"
         )
     yield _measure_review(root / "review", env, fewer)
     yield from _measure_top(root / "top", env, fewer)

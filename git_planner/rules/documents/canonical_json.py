@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
+from contextlib import suppress
 from typing import Any
 
 from git_planner.errors import PlannerError
@@ -84,6 +86,17 @@ def dumps_host(document: Any) -> bytes:
         return f"{json.dumps(document, indent=2, sort_keys=True, allow_nan=False)}\n".encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise PlannerError("E_JSON", f"a document cannot be written: {error}") from None
+
+
+def dumps_shown(document: Any) -> str:
+    """Write a document for stdout. It may hold names that are no UTF-8, as `dumps_host` says."""
+    # A command that has read large documents has loaded it, and prints large ones.
+    if orjson := sys.modules.get("orjson"):
+        with suppress(TypeError):
+            return str(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS), "utf-8")
+    text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)
+    # Halves of surrogate pairs stand for bytes of a path that is no UTF-8; they are escaped as JSON does.
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def compact(document: Any) -> bytes:
