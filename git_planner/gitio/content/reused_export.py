@@ -9,6 +9,10 @@ of the last access is in the future. Where a write through a mapping changes no 
 gets a folder of its own.
 
 It is for commands in a process namespace alone: what outlived a run could write after the check.
+
+A folder may be kept for the next record (`gitio/kept`). An entry that was written again shows it by its inode
+and the time of its last change, and a program could write a note for the next candidate in that. So a folder
+is kept only if no run has changed more than the top folder, which each record makes anew.
 """
 
 from __future__ import annotations
@@ -22,13 +26,17 @@ from contextlib import ExitStack, contextmanager, suppress
 from operator import attrgetter
 from pathlib import Path
 
+from git_planner.errors import PlannerError
 from git_planner.folders import remove_folder
 from git_planner.gitio.export import GITLINK, Listed, exported, list_tree, unwritable, write_entries
 from git_planner.gitio.fresh.fresh_objects import restore_missing
+from git_planner.gitio.kept.kept_folder import MOST_SECONDS, KeptFolder, kept_folder
+from git_planner.gitio.kept.manifest import Manifest
 from git_planner.gitio.repository import Repository
+from git_planner.owned_folder import temporary_folder
 
-# Longer than a day before the present, a read would change the time of access; in the future, none does.
-_ACCESSED = 2 * 3600 * 10**9
+# A read changes a time of access that is more than a day past. One in the future lasts as long as a folder.
+_ACCESSED = (MOST_SECONDS + 2 * 3600) * 10**9
 _SETTLE_SECONDS = 0.5
 
 
@@ -48,23 +56,40 @@ class ReusedExport:
     Args:
         repo: the repository of the trees.
         reuse: whether a folder may be used again; otherwise each run gets its own.
-        parent: the folder to make it in (default: the system's folder for temporary files).
+        keep: whether that of the last record is used, and kept for the next one.
+        parent: the folder to make it in, if it is not kept (default: the system's folder for temporary files).
     """
 
-    def __init__(self, repo: Repository, *, reuse: bool, parent: Path | None = None) -> None:
-        self._repo, self._reuse, self._parent = repo, reuse, parent
+    def __init__(
+        self, repo: Repository, *, reuse: bool, keep: bool = False, parent: Path | None = None
+    ) -> None:
+        self._repo, self._reuse, self._keep, self._parent = repo, reuse, keep and reuse, parent
+        self._forget_all()
+
+    def _forget_all(self) -> None:
         self._stack = ExitStack()
+        self._kept: KeptFolder | None = None
         self._place: Path | None = None
-        self._tree = ""
+        self._tree, self._made = "", 0.0
+        # Whether an entry shows that a run has changed it.
+        self._is_marked = False
         self._wanted: dict[str, Listed] = {}
         self._folders: set[str] = set()
         self._states: dict[str, _State] = {}
 
     def close(self) -> None:
+        """Keep the folder for the next record if it is fit for that, or remove it."""
+        with self._stack:
+            if self._kept is not None and self._place is not None and self._reuse and not self._is_marked:
+                with suppress(OSError, PlannerError):
+                    if self._put_right(self._tree) and not self._is_marked:
+                        self._kept.keep(Manifest(self._tree, self._made, self._wanted, self._states))
+        self._forget_all()
+
+    def _discard(self) -> None:
         """Remove the folder."""
-        self._place, self._tree = None, ""
-        self._wanted, self._folders, self._states = {}, set(), {}
-        self._stack.close()
+        with self._stack:
+            self._forget_all()
 
     @contextmanager
     def holding(self, tree: str) -> Iterator[Path]:
@@ -78,26 +103,59 @@ class ReusedExport:
                 yield place
             return
         with ExitStack() as on_error:
-            on_error.callback(self.close)
+            on_error.callback(self._discard)
             if self._place is None or not self._put_right(tree):
-                self.close()
-                self._place = self._stack.enter_context(exported(self._repo, tree, self._parent))
-                self._list(tree)
-                self._note(["", *self._folders, *self._wanted])
-                # A file system without such times cannot be checked.
-                self._reuse = self._settle() and self._shows_mapped_writes()
-            place = self._place
+                self._discard()
+                place = self._open(tree)
+            else:
+                place = self._place
             on_error.pop_all()
         yield place
 
-    def _put_right(self, tree: str) -> bool:
-        """Make the folder as if it were new; return False if it cannot be trusted any more."""
+    def _open(self, tree: str) -> Path:
+        """Return the folder of the last record, put right, or a new one."""
+        self._kept = self._stack.enter_context(kept_folder(self._repo)) if self._keep else None
+        if self._kept is not None and (manifest := self._kept.take()) is not None:
+            self._tree, self._made, self._place = manifest.tree, manifest.made, self._kept.place
+            self._wanted, self._states = manifest.wanted, manifest.states
+            self._folders = _folders_of(self._wanted)
+            if self._put_right(tree, is_first=True):
+                return self._place
+        place = self._kept.renew() if self._kept else None
+        self._write(tree, place or self._stack.enter_context(temporary_folder(self._parent)))
+        return self._top.parent
+
+    def _write(self, tree: str, place: Path) -> None:
+        """Write a tree into an empty folder."""
+        for name in ("home", "tmp", "tree"):
+            (place / name).mkdir()
+        self._place, self._tree, self._made, self._states = place, "", time.time(), {}
+        self._list(tree)
+        write_entries(self._repo.git, self._wanted.values(), self._top)
+        self._note(["", *self._folders, *self._wanted])
+        # A file system without such times cannot be checked.
+        self._reuse = self._settle() and self._shows_mapped_writes()
+
+    def _put_right(self, tree: str, *, is_first: bool = False) -> bool:
+        """Make the folder as if it were new; return False if it cannot be trusted any more.
+
+        Args:
+            tree: the tree that it has to hold.
+            is_first: whether it comes from an earlier record, which has left it as it was noted.
+        """
         try:
             self._clear()
+            before = self._wanted
             touched, changed, left = self._check_folders(tree)
+            missing = [entry for path, entry in self._wanted.items() if path not in left]
+            if any(touched) or any(before.get(entry.path) == entry for entry in missing):
+                self._is_marked = True
+            if is_first:
+                if touched or self._is_marked or not self._has_usual_mode():
+                    return False
+                touched.add("")
             for folder in touched:
                 self._renew(folder)
-            missing = [entry for path, entry in self._wanted.items() if path not in left]
             write_entries(self._repo.git, missing, self._top)
             changed |= _with_parents({*touched, *(entry.path for entry in missing)})
             changed |= (self._wanted.keys() | self._folders) - self._states.keys()
@@ -107,6 +165,11 @@ class ReusedExport:
             return self._settle()
         except OSError:
             return False
+
+    def _has_usual_mode(self) -> bool:
+        """Return whether folders that are made now have the mode of the old ones."""
+        assert self._place is not None
+        return os.lstat(self._place / "home").st_mode == self._states[""][_MODE]
 
     @property
     def _top(self) -> Path:
@@ -127,20 +190,13 @@ class ReusedExport:
         """List what the folder has to hold.
 
         Raises:
-            PlannerError: E_EXPORT if one entry is below another that is no folder.
+            PlannerError: E_EXPORT.
         """
         if tree == self._tree:
             return
         restore_missing(self._repo.git, [tree])
         self._wanted = {entry.path: entry for entry in list_tree(self._repo.git, tree)}
-        self._folders = {path for path, entry in self._wanted.items() if entry.mode == GITLINK}
-        for path in self._wanted:
-            folder = _parent(path)
-            while folder and folder not in self._folders:
-                if folder in self._wanted:
-                    raise unwritable(path, "a file is in its way")
-                self._folders.add(folder)
-                folder = _parent(folder)
+        self._folders = _folders_of(self._wanted)
         self._tree = tree
 
     def _check_folders(self, tree: str) -> tuple[set[str], set[str], set[str]]:
@@ -239,6 +295,23 @@ class ReusedExport:
             if not is_over:
                 time.sleep(0.001)
         return is_over
+
+
+def _folders_of(wanted: dict[str, Listed]) -> set[str]:
+    """Return the folders that entries need.
+
+    Raises:
+        PlannerError: E_EXPORT if one entry is below another that is no folder.
+    """
+    folders = {path for path, entry in wanted.items() if entry.mode == GITLINK}
+    for path in wanted:
+        folder = _parent(path)
+        while folder and folder not in folders:
+            if folder in wanted:
+                raise unwritable(path, "a file is in its way")
+            folders.add(folder)
+            folder = _parent(folder)
+    return folders
 
 
 def _parent(path: str) -> str:

@@ -1,0 +1,1 @@
+"""Measured folders that stay between records, in the user's cache."""
