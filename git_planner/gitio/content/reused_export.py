@@ -26,7 +26,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from operator import attrgetter
 from pathlib import Path
 
-from git_planner.errors import PlannerError
 from git_planner.folders import remove_folder
 from git_planner.gitio.export import GITLINK, Listed, exported, list_tree, unwritable, write_entries
 from git_planner.gitio.fresh.fresh_objects import restore_missing
@@ -55,15 +54,12 @@ class ReusedExport:
 
     Args:
         repo: the repository of the trees.
-        reuse: whether a folder may be used again; otherwise each run gets its own.
-        keep: whether that of the last record is used, and kept for the next one.
-        parent: the folder to make it in, if it is not kept (default: the system's folder for temporary files).
+        reuse: whether a folder may be used again, also in the next record; otherwise each run gets its own.
+        parent: the folder to make it in; it is not kept for the next record then.
     """
 
-    def __init__(
-        self, repo: Repository, *, reuse: bool, keep: bool = False, parent: Path | None = None
-    ) -> None:
-        self._repo, self._reuse, self._keep, self._parent = repo, reuse, keep and reuse, parent
+    def __init__(self, repo: Repository, *, reuse: bool, parent: Path | None = None) -> None:
+        self._repo, self._reuse, self._parent = repo, reuse, parent
         self._forget_all()
 
     def _forget_all(self) -> None:
@@ -80,10 +76,12 @@ class ReusedExport:
     def close(self) -> None:
         """Keep the folder for the next record if it is fit for that, or remove it."""
         with self._stack:
-            if self._kept is not None and self._place is not None and self._reuse and not self._is_marked:
-                with suppress(OSError, PlannerError):
-                    if self._put_right(self._tree) and not self._is_marked:
-                        self._kept.keep(Manifest(self._tree, self._made, self._wanted, self._states))
+            kept = self._kept
+            if kept is not None and self._place == kept.place and self._reuse and not self._is_marked:
+                with suppress(OSError):
+                    self._clear()
+                    self._clear_top()
+                    kept.keep(Manifest(self._tree, self._made, self._wanted, self._states))
         self._forget_all()
 
     def _discard(self) -> None:
@@ -114,14 +112,18 @@ class ReusedExport:
 
     def _open(self, tree: str) -> Path:
         """Return the folder of the last record, put right, or a new one."""
-        self._kept = self._stack.enter_context(kept_folder(self._repo)) if self._keep else None
+        if self._parent is None:
+            self._kept = self._stack.enter_context(kept_folder(self._repo))
         if self._kept is not None and (manifest := self._kept.take()) is not None:
             self._tree, self._made, self._place = manifest.tree, manifest.made, self._kept.place
             self._wanted, self._states = manifest.wanted, manifest.states
             self._folders = _folders_of(self._wanted)
             if self._put_right(tree, is_first=True):
                 return self._place
-        place = self._kept.renew() if self._kept else None
+        place = None
+        if self._kept is not None:
+            with suppress(OSError):
+                place = self._kept.renew()
         self._write(tree, place or self._stack.enter_context(temporary_folder(self._parent)))
         return self._top.parent
 
@@ -141,7 +143,7 @@ class ReusedExport:
 
         Args:
             tree: the tree that it has to hold.
-            is_first: whether it comes from an earlier record, which has left it as it was noted.
+            is_first: whether it comes from an earlier record, whose runs changed its top folder at most.
         """
         try:
             self._clear()
@@ -151,7 +153,7 @@ class ReusedExport:
             if any(touched) or any(before.get(entry.path) == entry for entry in missing):
                 self._is_marked = True
             if is_first:
-                if touched or self._is_marked or not self._has_usual_mode():
+                if self._is_marked or not self._has_usual_mode():
                     return False
                 touched.add("")
             for folder in touched:
@@ -185,6 +187,13 @@ class ReusedExport:
             _remove(path)
         for name in ("home", "tmp"):
             (self._place / name).mkdir()
+
+    def _clear_top(self) -> None:
+        """Remove what the last run left in the top folder: it is not for the disk of the user's cache."""
+        with os.scandir(self._top) as entries:
+            others = [entry.path for entry in entries if entry.name not in self._states]
+        for path in others:
+            _remove(path)
 
     def _list(self, tree: str) -> None:
         """List what the folder has to hold.

@@ -1,8 +1,8 @@
 """The measured folder of a repository, kept from one record to the next in the user's cache.
 
 There is one a repository. It holds 'place', the folder itself, and beside it the manifest, which measured
-code never sees. The manifest is removed before the folder is used and written after it was checked again:
-what a killed program leaves has none, and is written anew.
+code never sees; its seal is in the git directory. Both are removed before the folder is used, and written at
+the end: what a killed program leaves has none, and is written anew.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -31,6 +31,8 @@ from git_planner.gitio.kept.manifest import (
 from git_planner.gitio.repository import Repository
 
 _MANIFEST, _PLACE, _LOCK = "manifest", "place", ".lock"
+# In the private folder of the git directory.
+_SEAL = "kept-tree"
 # Reading the files changes none of their times for as long; see `reused_export`.
 MOST_SECONDS = 7 * 24 * 3600
 _MOST_FOLDERS = 8
@@ -55,22 +57,29 @@ class KeptTree:
 class KeptFolder:
     """The kept folder of one repository, while this process alone uses it."""
 
-    def __init__(self, top: Path, repository: Path) -> None:
-        self._top, self._repository = top, repository
+    def __init__(self, repo: Repository, top: Path) -> None:
+        self._top, self._repository, self._seal = top, repo.common, repo.private(_SEAL)
         self._is_kept = False
         self.place = top / _PLACE
 
     def take(self) -> Manifest | None:
         """Return the manifest and remove it; None if the folder is not fit for use."""
         path = self._top / _MANIFEST
-        manifest = read_manifest(path, oldest=time.time() - MOST_SECONDS)
-        path.unlink(missing_ok=True)
+        manifest = read_manifest(path, self._seal, oldest=time.time() - MOST_SECONDS)
+        try:
+            self._seal.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+        except OSError:
+            return None
         return manifest
 
     def renew(self) -> Path:
         """Put an empty folder in place of the old one, which is removed at the end.
 
         Where many files were just removed, making new ones takes a multiple of the time.
+
+        Raises:
+            OSError: it cannot be made.
         """
         if os.path.lexists(self.place):
             os.rename(self.place, tempfile.mkdtemp(prefix="old-", dir=self._top) + "/place")
@@ -84,7 +93,7 @@ class KeptFolder:
         if size > min(_MOST_BYTES, shutil.disk_usage(self._top).free):
             return
         description = Description(os.fspath(self._repository), len(sizes), size)
-        write_manifest(self._top / _MANIFEST, manifest, description)
+        write_manifest(self._top / _MANIFEST, self._seal, manifest, description)
         self._is_kept = True
 
     def tidy(self) -> None:
@@ -93,6 +102,8 @@ class KeptFolder:
         for name in os.listdir(self._top):
             if name not in kept:
                 _remove(self._top / name)
+        if not kept:
+            self._top.rmdir()
 
 
 @contextmanager
@@ -108,7 +119,7 @@ def kept_folder(repo: Repository) -> Iterator[KeptFolder | None]:
         if not _is_private(folder):
             yield None
             return
-        kept = KeptFolder(folder, repo.common)
+        kept = KeptFolder(repo, folder)
         try:
             yield kept
         finally:
@@ -176,14 +187,12 @@ def _name(repo: Repository) -> str:
 
 def _locked(path: Path) -> IO[bytes] | None:
     """Return a lock file that this process has locked; None if another has, or has just removed it."""
-    try:
-        file = open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "r+b")
-    except OSError:
-        return None
-    with suppress(OSError):
-        if atomic_file.lock_now(file) and os.fstat(file.fileno()).st_ino == os.lstat(path).st_ino:
+    with suppress(OSError), ExitStack() as on_failure:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        file = on_failure.enter_context(open(handle, "r+b"))
+        if atomic_file.lock_now(file) and os.fstat(handle).st_ino == os.lstat(path).st_ino:
+            on_failure.pop_all()
             return file
-    file.close()
     return None
 
 

@@ -1,6 +1,6 @@
 """The manifest of a kept folder: the entries of its tree, and how each was left on the disk.
 
-It is one file, replaced atomically, that begins with a digest of the rest. It is never believed alone: each
+It is believed only together with its seal, a digest in the git directory, where no agent may write, and each
 entry is compared with it before the folder is used again.
 """
 
@@ -21,7 +21,7 @@ _FORMAT = "git-planner kept folder 1"
 # Nine numbers an entry, of which the first, the inode, may use all its bits.
 _STATE = struct.Struct("<Q8q")
 _MOST_BYTES = 1024**3
-# The seal and the description stand in the first two lines.
+# The description stands in the first line.
 _MOST_HEADER = 64 * 1024
 
 
@@ -41,15 +41,15 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """The first lines of a manifest: the repository, the number of its files and their bytes."""
+    """The first line of a manifest: the repository, the number of its files and their bytes."""
 
     repository: str
     files: int
     size: int
 
 
-def write_manifest(path: Path, manifest: Manifest, description: Description) -> None:
-    """Write a manifest.
+def write_manifest(path: Path, seal: Path, manifest: Manifest, description: Description) -> None:
+    """Write a manifest and its seal.
 
     Raises:
         OSError: it cannot be written.
@@ -72,21 +72,23 @@ def write_manifest(path: Path, manifest: Manifest, description: Description) -> 
             *(_STATE.pack(*state) for state in manifest.states.values()),
         )
     )
-    atomic_file.write(path, hashlib.sha256(body).hexdigest().encode() + b"\n" + body, 0o600)
+    atomic_file.write(path, body, 0o600)
+    seal.parent.mkdir(parents=True, exist_ok=True)
+    atomic_file.write(seal, hashlib.sha256(body).hexdigest().encode(), 0o600)
 
 
 def _line(place: str, entry: Listed | None) -> str:
     return f"\t{place}" if entry is None else f"{entry.mode} {entry.oid} {entry.size}\t{place}"
 
 
-def read_manifest(path: Path, *, oldest: float) -> Manifest | None:
+def read_manifest(path: Path, seal: Path, *, oldest: float) -> Manifest | None:
     """Return a manifest; None if it is damaged, older, or from before the machine was started.
 
     A machine that loses its power may keep the times of a file without its content.
     """
     try:
-        seal, _, body = atomic_file.read(path, _MOST_BYTES).partition(b"\n")
-        if seal.decode() != hashlib.sha256(body).hexdigest():
+        body = atomic_file.read(path, _MOST_BYTES)
+        if atomic_file.read(seal, _MOST_HEADER) != hashlib.sha256(body).hexdigest().encode():
             return None
         line, _, rest = body.partition(b"\n")
         header = json.loads(line)
@@ -115,7 +117,7 @@ def read_description(path: Path) -> Description | None:
     """Return the description of a manifest, without reading all of it; None if it has none."""
     try:
         with atomic_file.open_regular(path) as file:
-            header = json.loads(file.read(_MOST_HEADER).split(b"\n", 2)[1])
+            header = json.loads(file.read(_MOST_HEADER).split(b"\n", 1)[0])
         return Description(str(header["repository"]), int(header["files"]), int(header["bytes"]))
     except (OSError, ValueError, KeyError, IndexError, TypeError):
         return None
