@@ -30,7 +30,7 @@ from git_planner.folders import remove_folder
 from git_planner.gitio.export import GITLINK, Listed, exported, list_tree, unwritable, write_entries
 from git_planner.gitio.fresh.fresh_objects import restore_missing
 from git_planner.gitio.kept.kept_folder import MOST_SECONDS, KeptFolder, kept_folder
-from git_planner.gitio.kept.manifest import Manifest
+from git_planner.gitio.kept.manifest import TreeManifest
 from git_planner.gitio.repository import Repository
 from git_planner.owned_folder import temporary_folder
 
@@ -81,7 +81,7 @@ class ReusedExport:
                 with suppress(OSError):
                     self._clear()
                     self._clear_top()
-                    kept.keep(Manifest(self._tree, self._made, self._wanted, self._states))
+                    kept.keep(TreeManifest(self._tree, self._made, self._wanted, self._states))
         self._forget_all()
 
     def _discard(self) -> None:

@@ -23,7 +23,7 @@ from git_planner import atomic_file
 from git_planner.folders import remove_folder
 from git_planner.gitio.kept.manifest import (
     Description,
-    Manifest,
+    TreeManifest,
     read_description,
     read_manifest,
     write_manifest,
@@ -62,7 +62,7 @@ class KeptFolder:
         self._is_kept = False
         self.place = top / _PLACE
 
-    def take(self) -> Manifest | None:
+    def take(self) -> TreeManifest | None:
         """Return the manifest and remove it; None if the folder is not fit for use."""
         path = self._top / _MANIFEST
         manifest = read_manifest(path, self._seal, oldest=time.time() - MOST_SECONDS)
@@ -86,7 +86,7 @@ class KeptFolder:
         self.place.mkdir(mode=0o700)
         return self.place
 
-    def keep(self, manifest: Manifest) -> None:
+    def keep(self, manifest: TreeManifest) -> None:
         """Keep the folder for the next record, unless it takes too much of the disk."""
         sizes = [entry.size for entry in manifest.wanted.values()]
         size = sum(-(-length // _BLOCK) * _BLOCK for length in sizes)

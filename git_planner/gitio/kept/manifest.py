@@ -26,7 +26,7 @@ _MOST_HEADER = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
+class TreeManifest:
     """A tree on the disk.
 
     `made` is when it was written, in seconds. `states` are the entries as they were left, the folders
@@ -48,7 +48,7 @@ class Description:
     size: int
 
 
-def write_manifest(path: Path, seal: Path, manifest: Manifest, description: Description) -> None:
+def write_manifest(path: Path, seal: Path, manifest: TreeManifest, description: Description) -> None:
     """Write a manifest and its seal.
 
     Raises:
@@ -81,7 +81,7 @@ def _line(place: str, entry: Listed | None) -> str:
     return f"\t{place}" if entry is None else f"{entry.mode} {entry.oid} {entry.size}\t{place}"
 
 
-def read_manifest(path: Path, seal: Path, *, oldest: float) -> Manifest | None:
+def read_manifest(path: Path, seal: Path, *, oldest: float) -> TreeManifest | None:
     """Return a manifest; None if it is damaged, older, or from before the machine was started.
 
     A machine that loses its power may keep the times of a file without its content.
@@ -99,7 +99,7 @@ def read_manifest(path: Path, seal: Path, *, oldest: float) -> Manifest | None:
         return None
 
 
-def _parsed(header: dict[str, Any], rest: bytes) -> Manifest:
+def _parsed(header: dict[str, Any], rest: bytes) -> TreeManifest:
     end = len(rest) - header["entries"] * _STATE.size
     lines = rest[: end - 1].decode("utf-8", "surrogateescape").split("\0")
     wanted, places = {}, []
@@ -110,7 +110,7 @@ def _parsed(header: dict[str, Any], rest: bytes) -> Manifest:
             mode, oid, size = meta.split(" ")
             wanted[place] = Listed(mode, oid, place, int(size))
     states = dict(zip(places, _STATE.iter_unpack(memoryview(rest)[end:]), strict=True))
-    return Manifest(str(header["tree"]), float(header["made"]), wanted, states)
+    return TreeManifest(str(header["tree"]), float(header["made"]), wanted, states)
 
 
 def read_description(path: Path) -> Description | None:
