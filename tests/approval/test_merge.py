@@ -45,6 +45,27 @@ def test_an_iteration_waits_for_its_approval_and_is_resumed(lab: Lab) -> None:
     assert ran.status == 0, ran.err
 
 
+def test_work_on_a_directive_that_nobody_approved_is_not_measured(lab: Lab) -> None:
+    site = hosted(lab)
+    assert lab.run("git-iterate").status == 3
+    branch = "iter/0001-auto"
+    proposal = request(site, branch)
+    # As somebody would who carries it out by hand, or by another program.
+    lab.git("switch", "-q", branch)
+    lab.commit("smaller", {"src/size.txt": "50\n"})
+    lab.git("switch", "-q", "main")
+    refused = lab.run("git-record", branch, "--json")
+    assert (refused.status, json.loads(refused.out)["code"]) == (3, "E_REVIEW")
+    assert "refs/heads/iter/best" not in lab.refs()
+    site.merge(proposal.branch)
+    assert lab.run("git-record", branch).status == 0
+    assert lab.git("rev-parse", "iter/best") == lab.git("rev-parse", branch)
+    # What was recorded is told again, although its approval was taken back.
+    site.git("update-ref", "refs/heads/plan/default", f"{site.git('rev-parse', 'plan/default')}^")
+    lab.git("fetch", "-q")
+    assert lab.run("git-record", branch).status == 0
+
+
 def approval_names(lab: Lab, name: str) -> list[str]:
     """Return the approvals by merge on a branch."""
     return lab.git("ls-tree", "--name-only", f"{name}:.plans/default/approved", check=False).split()

@@ -38,6 +38,8 @@ def reviewed_loop(site: HostingSite, decisions: dict[str, str], count: int) -> t
 
         def sync(branch: str) -> None:
             sync_review(repo, branch, hush)
+            if decisions.get(branch) == "late" and len(asked) == 3:
+                site.merge(f"review/{branch.removeprefix('iter/')}", "github squash")
 
         attempts = ReviewedAttempts(ReviewWait(open_, sync, seconds=60, pause=0.01, longest=0.02))
         options = LoopOptions(IterateOptions(), count=count)
@@ -62,6 +64,19 @@ def test_requested_changes_give_a_directive_up_and_stand_in_the_next_prompt(lab:
     first = json.loads(lab.run("git-iterate", "list", "--json").out)["iterations"][0]
     assert (first["branch"], first["reason"]) == ("iter/0001-auto", "abandoned")
     assert "requested changes" in lab.show("plan/default:planner_packets/0002/packet.json")
+
+
+def test_without_patches_that_are_left_it_waits_for_what_is_planned(lab: Lab) -> None:
+    site = hosted(lab, RULE)
+    decisions = {"iter/0001-auto": "late", "iter/0002-auto": "approve", "iter/0003-auto": "approve"}
+    result, asked = reviewed_loop(site, decisions, 3)
+    assert asked == ["iter/0001-auto", "iter/0002-auto", "iter/0003-auto"]
+    assert [attempt.state.branch for attempt in result.attempts] == [
+        "iter/0002-auto",
+        "iter/0003-auto",
+        "iter/0001-auto",
+    ]
+    assert result.stopped == "3 of 3 attempts are done"
 
 
 def test_a_wait_ends_in_time_and_a_full_queue_plans_no_more(lab: Lab) -> None:

@@ -72,6 +72,7 @@ def measure(  # noqa: PLR0917 - one parameter an option, all given by name
                 force=force,
                 advance=not no_advance,
                 from_red=from_red,
+                approved=True,
                 progress=tell,
                 bench=bench,
             )

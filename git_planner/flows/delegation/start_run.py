@@ -13,7 +13,6 @@ from git_planner.config.settings import Settings
 from git_planner.errors import PlannerError
 from git_planner.flows.approval.approval import require
 from git_planner.flows.planning.iteration_start import state_commit
-from git_planner.flows.planning.list_iterations import TASK_PLANNER
 from git_planner.flows.plans.base_commit import Base, find_base
 from git_planner.flows.runs import store
 from git_planner.flows.runs.store import Run
@@ -30,7 +29,7 @@ from git_planner.rules import refnames
 from git_planner.rules.approval.subject import plan_subject, task_digest
 from git_planner.rules.delegation.task_prompt import task_directive
 from git_planner.rules.documents import canonical_json
-from git_planner.rules.planning.directive import IterationState
+from git_planner.rules.planning.directive import TASK_PLANNER, IterationState
 from git_planner.rules.tasks import transitions
 from git_planner.rules.tasks.task import Task
 from git_planner.rules.timestamps import add_seconds

@@ -16,13 +16,10 @@ from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Store
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
-from git_planner.rules.planning.directive import IterationState, state_from
+from git_planner.rules.planning.directive import TASK_PLANNER, IterationState, state_from
 from git_planner.rules.records.row import RecordRow
 
 Phase = Literal["reserved", "planned", "committed", "refused", "recorded"]
-
-# Planner name in the state of a task's iteration.
-TASK_PLANNER = "task"
 
 PHASE_TEXTS: dict[Phase, str] = {
     "reserved": "planning ended before there was a directive",

@@ -12,6 +12,8 @@ from typing import Any
 
 from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
+from git_planner.flows.approval.approval import require
+from git_planner.flows.approval.trusted_rule import with_trusted_rule
 from git_planner.flows.guard import trusted_base
 from git_planner.flows.guard.trusted_base import Subject
 from git_planner.flows.measuring.benches.bench import Bench, on_one_worker
@@ -19,13 +21,16 @@ from git_planner.flows.measuring.candidate_tree import build_candidate
 from git_planner.flows.plans.best_place import find_moved_best
 from git_planner.flows.plans.current_plan import check_pulled
 from git_planner.flows.records import remeasure_best
+from git_planner.flows.records.ledger import LedgerReader
 from git_planner.flows.records.recorder import Recorder, RecordResult
 from git_planner.gitio import worktree
 from git_planner.gitio.content.placeholders import find_placeholders
 from git_planner.gitio.repository import Repository
 from git_planner.progress import Progress
+from git_planner.rules import refnames
+from git_planner.rules.approval.subject import state_subject
 from git_planner.rules.measuring.verdict import Refusal
-from git_planner.rules.planning.directive import IterationState
+from git_planner.rules.planning.directive import TASK_PLANNER, IterationState
 from git_planner.rules.records.row import REASONS
 
 
@@ -37,6 +42,7 @@ def record_commit(
     force: bool = False,
     advance: bool = True,
     from_red: bool = False,
+    approved: bool = False,
     progress: Progress,
     extra: Mapping[str, Any] | None = None,
     bench: Bench | None = None,
@@ -53,17 +59,20 @@ def record_commit(
         force: measure again even if a result is known.
         advance: move the rolling best to an improved commit of an iteration.
         from_red: let the first valid attempt become the best of a base whose tests fail.
+        approved: refuse work on a directive that needs an approval and has none, unless it has a record.
         progress: called with each progress message.
         extra: further fields of the record: `agents`, `usage`, `seconds` and `notes`.
         bench: where it is measured (default: this host).
 
     Raises:
         PlannerError: E_UNKNOWN_REF, E_UNBORN, E_STATE, E_NO_BASE, E_NO_POLICY, E_POLICY, E_EXPORT,
-            E_MIN_GAIN, E_MEASURE, and what writing raises (E_CONFLICT, E_CHECKED_OUT, E_IDENTITY, E_NO_SPACE,
-            E_GIT).
+            E_MIN_GAIN, E_MEASURE, E_REVIEW, and what writing raises (E_CONFLICT, E_CHECKED_OUT, E_IDENTITY,
+            E_NO_SPACE, E_GIT).
     """
     subject = trusted_base.find_subject(repo, ref, plan)
     check_pulled(repo, subject.plan)
+    if approved:
+        _require_approval(repo, subject, progress)
     uncommitted = _uncommitted_note(repo, ref)
     for note in uncommitted:
         progress(f"{note}; commit them to have them measured")
@@ -87,6 +96,29 @@ def record_commit(
     if moved is not None:
         progress(f"{moved.message}; '{moved.fix}' brings it back")
     return result
+
+
+def _require_approval(repo: Repository, subject: Subject, progress: Progress) -> None:
+    """Refuse work on a directive that nobody has approved: its commands would run, and it could be the best.
+
+    Raises:
+        PlannerError: E_REVIEW.
+    """
+    state = subject.state
+    if state is None or state.planner["name"] == TASK_PLANNER:
+        return
+    policy = with_trusted_rule(repo, subject.policy, "directive")
+    start = repo.maybe(f"{refnames.ITERATIONS}{state.iteration:04d}")
+    if not policy.review.directives or subject.commit in (start, state.base):
+        return
+    if all(row.commit != subject.commit for row in LedgerReader(repo).read(subject.plan)):
+        require(
+            repo,
+            policy,
+            state_subject(state, start or state.base),
+            progress,
+            then=f"git record {state.branch}",
+        )
 
 
 def ensure_base(

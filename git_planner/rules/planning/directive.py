@@ -10,6 +10,8 @@ from typing import Any, Literal
 DIRECTIVE_SCHEMA = "git-planner/directive@1"
 STATE_SCHEMA = "git-planner/state@1"
 FAMILY_PREFIX = "family:"
+# Planner name in the state of a task's iteration.
+TASK_PLANNER = "task"
 # Key of earlier versions -> current key.
 OLD_KEYS = {"expected_effect_cycles": "expected_effect"}
 

@@ -71,8 +71,9 @@ class ReviewedAttempts:
                     return result
                 continue
             open_ones = [waiting for waiting in queue if not self._is_given_up(repo, plan, waiting, progress)]
-            if len(open_ones) < policy.review.queue:
-                self._plan_another(repo, options, progress)
+            if len(open_ones) < policy.review.queue and self._plan_another(
+                repo, options, progress, is_last=not open_ones
+            ):
                 continue
             if time.monotonic() >= until:
                 raise _late(plan, open_ones, self.wait.seconds)
@@ -87,8 +88,17 @@ class ReviewedAttempts:
         progress(f"{approved.branch} is approved")
         return resume_iteration(repo, approved.iteration.number, options, progress).result
 
-    def _plan_another(self, repo: Repository, options: IterateOptions, progress: Progress) -> None:
-        planned, _ = plan_attempt(repo, options, progress)
+    def _plan_another(
+        self, repo: Repository, options: IterateOptions, progress: Progress, *, is_last: bool
+    ) -> bool:
+        """Plan a directive; return False if no patch is left for one, but others wait (not `is_last`)."""
+        try:
+            planned, _ = plan_attempt(repo, options, progress)
+        except PlannerError as error:
+            if is_last or error.code != "E_PATCHES_EXHAUSTED":
+                raise
+            progress(f"nothing more is planned: {error.message}")
+            return False
         policy = with_trusted_rule(repo, policy_at(repo, planned.state.base), "directive")
         if not policy.review.directives:
             raise PlannerError(
@@ -97,6 +107,7 @@ class ReviewedAttempts:
                 hint="leave it out, or set 'review' in the policy",
             )
         self._open(planned.state.branch, progress)
+        return True
 
     def _open(self, branch: str, progress: Progress) -> None:
         """Ask for a review once in this process: a process that was killed may not have come to it."""
