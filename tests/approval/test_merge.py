@@ -54,8 +54,9 @@ def test_work_on_a_directive_that_nobody_approved_is_not_measured(lab: Lab) -> N
     lab.git("switch", "-q", branch)
     lab.commit("smaller", {"src/size.txt": "50\n"})
     lab.git("switch", "-q", "main")
-    refused = lab.run("git-record", branch, "--json")
-    assert (refused.status, json.loads(refused.out)["code"]) == (3, "E_REVIEW")
+    for words in (("git-record", branch), ("git-iterate", "resume", "1")):
+        refused = lab.run(*words, "--json")
+        assert (refused.status, json.loads(refused.out)["code"]) == (3, "E_REVIEW"), words
     assert "refs/heads/iter/best" not in lab.refs()
     site.merge(proposal.branch)
     assert lab.run("git-record", branch).status == 0

@@ -102,6 +102,7 @@ def resume_iteration(
                 repo,
                 state.branch,
                 plan=state.plan,
+                approved=True,
                 progress=progress,
                 extra=_resumed(state),
                 bench=options.bench,
@@ -145,7 +146,13 @@ def _take_commit(
     extra = {**extra, "agents": {**extra["agents"], "implementer": {"name": BY_HAND}}}
     with interruptible(state):
         recorded = record_commit(
-            repo, state.branch, plan=state.plan, progress=progress, extra=extra, bench=options.bench
+            repo,
+            state.branch,
+            plan=state.plan,
+            approved=True,
+            progress=progress,
+            extra=extra,
+            bench=options.bench,
         )
     return _recorded_result(iteration, "recorded the commit that was made by hand", recorded)
 
