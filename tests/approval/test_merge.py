@@ -57,7 +57,7 @@ def test_work_on_a_directive_that_nobody_approved_is_not_measured(lab: Lab) -> N
     for words in (("git-record", branch), ("git-iterate", "resume", "1")):
         refused = lab.run(*words, "--json")
         assert (refused.status, json.loads(refused.out)["code"]) == (3, "E_REVIEW"), words
-    assert "refs/heads/iter/best" not in lab.refs()
+    assert lab.show(f"{branch}:src/size.txt") == "50\n"
     site.merge(proposal.branch)
     assert lab.run("git-record", branch).status == 0
     assert lab.git("rev-parse", "iter/best") == lab.git("rev-parse", branch)

@@ -296,8 +296,7 @@ def run_attempt(
     began = time.monotonic()
     policy = policy_at(repo, state.base)
     if finished is None:
-        then = f"git iterate resume {state.iteration}"
-        require(repo, policy, state_subject(state, start), progress, then=then)
+        check_approval(repo, state, start, progress)
     if options.in_place:
         # The agent works where git finds hooks with a relative path.
         repo = inert(repo)
@@ -331,6 +330,16 @@ def run_attempt(
         attempt = settle_attempt(work, report, progress)
         attempt_file.save(repo, state.iteration, choice, None)
     return _result(state, attempt, None if options.in_place else place.top, began)
+
+
+def check_approval(repo: Repository, state: IterationState, start: str, progress: Progress) -> None:
+    """Refuse to carry out an iteration whose directive needs an approval and has none.
+
+    Raises:
+        PlannerError: E_REVIEW.
+    """
+    policy, then = policy_at(repo, state.base), f"git iterate resume {state.iteration}"
+    require(repo, policy, state_subject(state, start), progress, then=then)
 
 
 @contextmanager

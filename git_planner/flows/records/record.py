@@ -73,10 +73,7 @@ def record_commit(
     check_pulled(repo, subject.plan)
     if approved:
         _require_approval(repo, subject, progress)
-    uncommitted = _uncommitted_note(repo, ref)
-    for note in uncommitted:
-        progress(f"{note}; commit them to have them measured")
-    subject = replace(subject, notes=(*subject.notes, *uncommitted))
+    subject = replace(subject, notes=(*subject.notes, *_uncommitted_note(repo, ref, progress)))
 
     def record() -> RecordResult:
         noted = remeasure_best.with_current_best(repo, subject, progress, bench) if advance else subject
@@ -202,9 +199,13 @@ def record_failure(
     return recorder.refuse(candidate, summary=None if details else REASONS[reason])
 
 
-def _uncommitted_note(repo: Repository, ref: str) -> tuple[str, ...]:
-    """Return a note if the commit is HEAD and the worktree has uncommitted changes."""
+def _uncommitted_note(repo: Repository, ref: str, progress: Progress) -> tuple[str, ...]:
+    """Return a note if the commit is HEAD and the worktree has uncommitted changes, and tell it."""
     if repo.bare or (ref != "HEAD" and repo.maybe("HEAD") != repo.maybe(ref)):
         return ()
     paths = worktree.dirty_paths(repo)
-    return (f"the worktree had {len(paths)} uncommitted changes, which were not measured",) if paths else ()
+    if not paths:
+        return ()
+    note = f"the worktree had {len(paths)} uncommitted changes, which were not measured"
+    progress(f"{note}; commit them to have them measured")
+    return (note,)

@@ -12,6 +12,7 @@ from git_planner.flows.iterations.iterate import (
     CHOICE,
     IterateOptions,
     IterationResult,
+    check_approval,
     interruptible,
     run_attempt,
 )
@@ -238,6 +239,8 @@ def _implement_again(
         )
     finished = _finished_place(repo, iteration, place) if report else None
     if finished is None:
+        # What a person may have made there is left alone as long as nothing may run.
+        check_approval(repo, iteration.state, iteration.start, progress)
         clear_attempt(repo, iteration, place, progress)
     else:
         options = replace(options, in_place=False)
