@@ -136,7 +136,7 @@ def _check_name(file: ConfigFile, name: str, known: Collection[str]) -> None:
         raise PlannerError(
             "E_USAGE",
             f"'{file.place(name)[:600]}' is not a setting",
-            hint=did_you_mean(close_names(name, names), "see all with 'man gitplanner-policy'"),
+            hint=did_you_mean(close_names(name, names), "see all with 'man gitplanner-config'"),
         )
 
 

@@ -55,6 +55,7 @@ def test_wheel_holds_package_hooks_and_templates(built: Path) -> None:
     beside = {name.split("/data/share/")[1] for name in listed if ".data/" in name}
     assert {
         "man/man1/git-plan.1",
+        "man/man5/gitplanner-config.5",
         "man/man5/gitplanner-policy.5",
         "man/man5/gitplanner-schema.5",
         "bash-completion/completions/git-record",

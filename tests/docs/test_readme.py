@@ -154,7 +154,7 @@ def test_exit_statuses_in_the_readme_are_those_of_the_program() -> None:
 
 def test_generated_pages_are_up_to_date() -> None:
     texts = pages(ROOT)
-    assert len(texts) == 2 + 8 + 15
+    assert len(texts) == 3 + 9 + 15
     for name, text in texts.items():
         assert read(name) == text, f"'{name}': run 'make docs'"
     shipped = {*ROOT.glob("templates/man/*/*"), *ROOT.glob("templates/completion/*/*")}

@@ -89,7 +89,7 @@ def test_a_path_counts_from_the_file_and_knows_the_home_folder(lab: Lab) -> None
             "max_heavy_lease' is not a setting",
             "did you mean 'max_heavy_leases'?",
         ),
-        ("zebra: 3\n", 1, "zebra' is not a setting", "see all with 'man gitplanner-policy'"),
+        ("zebra: 3\n", 1, "zebra' is not a setting", "see all with 'man gitplanner-config'"),
         (
             "plan: x\n",
             1,

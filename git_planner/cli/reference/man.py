@@ -10,7 +10,7 @@ from typing import Any
 import git_planner
 from git_planner import documents
 from git_planner.cli import ABOUT, DEFAULTS
-from git_planner.cli.reference import policy_page
+from git_planner.cli.reference import policy_page, settings_page
 from git_planner.cli.reference.entries import entries, value
 from git_planner.errors import EXIT_MEANING
 from git_planner.rules.documents.markdown import Block, parse_outline
@@ -27,6 +27,7 @@ def pages(root: Path) -> dict[str, str]:
     """
     texts = {f"man1/{program}.1": _program(program) for program in ABOUT}
     texts["man5/gitplanner-policy.5"] = _policy(policy_page.example(root))
+    texts["man5/gitplanner-config.5"] = _settings()
     texts["man5/gitplanner-schema.5"] = _schemas()
     walk = (root / "docs" / "walkthrough.md").read_text(encoding="utf-8")
     texts["man7/gitplanner-workflow.7"] = _workflow(walk)
@@ -89,7 +90,16 @@ def _policy(example: str) -> str:
     lines += [".SH SYNOPSIS", *_paragraph("`.git-planner.yml` at the top of the repository")]
     lines += [".SH DESCRIPTION", *_paragraph(_POLICY_TEXT), ".SH EXAMPLE", *_literal(example)]
     lines += [".SH POLICY KEYS", *_keys(policy_page.policy_keys())]
-    lines += [".SH PERSONAL SETTINGS", *_paragraph(_SETTINGS_TEXT), *_keys(policy_page.personal_settings())]
+    return _page(lines, ABOUT)
+
+
+def _settings() -> str:
+    lines = _head("gitplanner-config", 5, settings_page.ABOUT_SETTINGS)
+    lines += [".SH DESCRIPTION", *_paragraph(settings_page.WHERE)]
+    lines += [".SH SETTINGS", *_keys(settings_page.personal_settings())]
+    lines += [".SH OTHER ENVIRONMENT VARIABLES", *_keys(settings_page.variables(settings_page.VARIABLES))]
+    lines += [".SH ENVIRONMENT OF PROGRAMS", *_paragraph(settings_page.GIVEN)]
+    lines += _keys(settings_page.variables(settings_page.GIVEN_VARIABLES))
     return _page(lines, ABOUT)
 
 
@@ -104,13 +114,6 @@ iteration cannot change its own rules.
 
 `git planner init` writes a policy with comments, `git planner doctor` checks the committed one, and
 `git planner schema policy` prints the schema. Unknown keys are errors."""
-
-_SETTINGS_TEXT = """Settings of one person or machine are in git's configuration, as in `git config
-planner.plan NAME`, in an environment variable, or, for all repositories, in the file
-`git-planner/config.yml` below `$XDG_CONFIG_HOME` (`~/.config`), or the one that `GIT_PLANNER_CONFIG` names.
-The file is a flat YAML map such as `max_heavy_leases: 3`: the name is the one of the environment variable
-without `GIT_PLANNER_`, in lower case; `plan` and `remote` belong to a repository and may not be in it.
-Precedence: option, environment, git's configuration of any scope, file, policy, default."""
 
 
 def _workflow(text: str) -> str:
@@ -150,7 +153,7 @@ def _head(name: str, section: int, about: str) -> list[str]:
 
 def _page(lines: Sequence[str], others: Iterable[str]) -> str:
     also = [f"{_BOLD}{_escaped(name)}{_PLAIN}(1)" for name in others]
-    manual = (("policy", 5), ("schema", 5), ("workflow", 7))
+    manual = (("config", 5), ("policy", 5), ("schema", 5), ("workflow", 7))
     also += [f"{_BOLD}gitplanner\\-{name}{_PLAIN}({section})" for name, section in manual]
     return "\n".join([*lines, ".SH SEE ALSO", ", ".join(also)]) + "\n"
 

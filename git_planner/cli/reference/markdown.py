@@ -1,4 +1,4 @@
-"""Reference pages in docs/: commands and errors."""
+"""Reference pages in docs/: commands, errors and settings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import click
 
 from git_planner.cli import ABOUT
+from git_planner.cli.reference import settings_page
 from git_planner.cli.reference.entries import entries, value
+from git_planner.cli.reference.policy_page import PolicyKey
 from git_planner.errors import CODES, EXIT_MEANING
 
 NOTE = "<!-- made by `make docs`; changes made here are lost -->"
@@ -15,7 +17,28 @@ NOTE = "<!-- made by `make docs`; changes made here are lost -->"
 
 def pages() -> dict[str, str]:
     """Return the text of each page by its path in the checkout."""
-    return {"docs/commands.md": "\n".join(_commands()) + "\n", "docs/errors.md": "\n".join(_errors()) + "\n"}
+    texts = {"commands": _commands(), "errors": _errors(), "settings": _settings()}
+    return {f"docs/{name}.md": "\n".join(lines) + "\n" for name, lines in texts.items()}
+
+
+def _settings() -> Iterator[str]:
+    yield from ("# Settings", "", NOTE, "", settings_page.WHERE)
+    yield from ("", "| setting | environment | meaning |", "| --- | --- | --- |")
+    yield from (_setting_row(key) for key in settings_page.personal_settings())
+    yield from ("", "## Other environment variables", "", "| variable | meaning |", "| --- | --- |")
+    yield from (f"| `{name}` | {_cell(text)} |" for name, _, text in settings_page.VARIABLES)
+    yield from ("", "## Environment of programs", "", settings_page.GIVEN)
+    yield from ("", "| variable | set for | meaning |", "| --- | --- | --- |")
+    yield from (f"| `{name}` | {who} | {_cell(text)} |" for name, who, text in settings_page.GIVEN_VARIABLES)
+
+
+def _setting_row(key: PolicyKey) -> str:
+    variable = key.note.removeprefix("or ")
+    return f"| `{key.name}` | {f'`{variable}`' if variable else ''} | {_cell(key.text)} |"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def _errors() -> Iterator[str]:
