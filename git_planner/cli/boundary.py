@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 import click
 
@@ -17,6 +17,7 @@ from git_planner.cli.similar_names import suggest_name
 from git_planner.errors import DONE, INTERRUPTED, PlannerError, resource_error
 from git_planner.rules.did_you_mean import close_names, did_you_mean
 
+T = TypeVar("T")
 _UNWRITABLE = {
     *(errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT),
     *(errno.ENOTDIR, errno.EPERM, errno.EROFS),
@@ -102,17 +103,30 @@ def _report(error: PlannerError, *, as_json: bool, signals: Sequence[int] = ()) 
         lines.append(f"hint: {error.hint}")
     # The exit status must be right even if nothing can be printed.
     try:
-        for line in lines:
+        for line in _masked(lines):
             tell(line)
     except OSError:
         _discard(sys.stderr)
     try:
         if as_json:
-            emit({**error.document(), "exit": status})
+            emit({**_masked(error.document()), "exit": status})
         print(end="", flush=True)
     except OSError:
         _discard(sys.stdout)
     return status
+
+
+def _masked(value: T) -> T:
+    """Return the texts of an error with secrets masked.
+
+    Errors quote arguments, addresses and answers of programs, and are kept in the logs of CI and of agents.
+    """
+    # Where files or memory have run out, nothing more can be loaded, and the error says so.
+    with suppress(OSError, ImportError, MemoryError):
+        from git_planner import redact
+
+        return redact.mask_document(value)
+    return value
 
 
 def _discard(stream: TextIO) -> None:

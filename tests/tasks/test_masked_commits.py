@@ -35,6 +35,7 @@ def test_commands_that_take_a_text(lab: Lab) -> None:
     ):
         ran = lab.run("git-plan", *argv)
         assert ran.status == 0, (argv, ran.err)
+        assert KEY not in ran.out + ran.err, argv
     lab.git("switch", "-q", "main")
     (lab.path / "tests/size.py").write_text("# guarded\n")
     proposed = lab.run("git-planner", "guard", "propose", "-m", f"use {KEY}\n\nand {KEY}")
@@ -47,6 +48,22 @@ def test_commands_that_take_a_text(lab: Lab) -> None:
 
 def _only(write: Write, _: Mapping[str, Snapshot]) -> list[Write]:
     return [write]
+
+
+def test_what_a_command_prints_is_masked(lab: Lab) -> None:
+    workshop(lab)
+    for argv in (
+        ("git-plan", "task", "add", f"use {KEY}", "--json"),
+        ("git-plan", "task", "update", "task_001", "--title", f"with {KEY}", "--json"),
+        ("git-plan", "task", "cancel", "task_001", "--reason", f"for {KEY}"),
+        ("git-plan", "task", "show", KEY),
+        ("git-plan", "pull", f"https://me:{KEY}@127.0.0.1:1/x"),
+        ("git-record", KEY, "--json"),
+        ("git-iterate", "resume", KEY, "--json"),
+    ):
+        ran = lab.run(*argv)
+        assert KEY not in ran.out + ran.err, argv
+        assert "[redacted:" in ran.out + ran.err or ran.status == 0, (argv, ran)
 
 
 def test_the_one_function_that_writes_masks(lab: Lab) -> None:

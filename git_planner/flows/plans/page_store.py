@@ -24,7 +24,7 @@ from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.plans import pages
 from git_planner.rules.tasks import transitions
-from git_planner.rules.tasks.task import Task, TaskSummary, summarize_task, task_number
+from git_planner.rules.tasks.task import Task, TaskSummary, summarize_task, task_from, task_number
 
 # Up to this number of pages, importing orjson costs more than it saves.
 _FEW = 4
@@ -43,6 +43,15 @@ def check_unique_numbers(page: Mapping[str, Any], plan: str) -> None:
             f"the plan '{plan}' has '{duplicate}' twice, probably after a line-based merge",
             hint=f"run 'git plan sync --plan {plan}', which renumbers one of them",
         )
+
+
+def masked_task(task: Task) -> Task:
+    """Return a task as it is stored, with the secrets in its texts masked."""
+    from git_planner import redact
+
+    before = task.document()
+    after = redact.mask_document(before)
+    return task if after is before else task_from(after)
 
 
 class Pages:

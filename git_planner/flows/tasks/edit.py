@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from git_planner.errors import PlannerError
 from git_planner.flows.plans.current_plan import current_plan
-from git_planner.flows.plans.page_store import Pages, missing_plan
+from git_planner.flows.plans.page_store import Pages, masked_task, missing_plan
 from git_planner.flows.tasks.claim_refs import claimed_task_error, read_claim
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Edits, Message, Snapshot, Step, Store, Write
@@ -158,7 +158,7 @@ def change_task(
     def decide(snapshots: Mapping[str, Snapshot]) -> Sequence[Step]:
         plan_pages = page_store.read(snapshots[ref], pages.page_name(number))
         before = task_of(plan_pages, plan, task_id, repo)
-        after = alter(before)
+        after = masked_task(alter(before))
         edits.clear()
         result[:] = [after]
         if after != before:
@@ -224,7 +224,7 @@ def add_task(repo: Repository, plan: str | None, fields: TaskFields, uid: str) -
         numbers = [task_number(document["id"]) for page in plan_pages.values() for document in page["tasks"]]
         number = max(numbers, default=0) + 1
         empty = Task(id=task_id_for(number), uid=uid, title="")
-        task = _with_fields(empty, fields, campaign.plan, numbers)
+        task = masked_task(_with_fields(empty, fields, campaign.plan, numbers))
         _check_no_cycle(plan_pages, task)
         added[:] = [task]
         edits.clear()
