@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +32,7 @@ _PORTION_FILES, _PORTION_BYTES = 512, 4 * 1024 * 1024
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 _LITERAL = ":(top,literal)"
 _Entries = dict[str, tuple[str, str]]
+_Note = Callable[[str, int], None] | None
 
 
 class Listed(NamedTuple):
@@ -185,12 +186,18 @@ def list_tree(git: Git, tree: str) -> list[Listed]:
     for line in git.names("ls-tree", "-r", "-l", "-z", "--full-tree", tree):
         meta, path = line.split("\t", 1)
         mode, _, oid, length = meta.split()
-        listed.append(Listed(mode, oid, _checked_path(path), int(length) if length.isdigit() else 0))
+        listed.append(Listed(mode, oid, checked_path(path), int(length) if length.isdigit() else 0))
     return listed
 
 
-def write_entries(git: Git, entries: Iterable[Listed], target: Path) -> None:
+def write_entries(git: Git, entries: Iterable[Listed], target: Path, note: _Note = None) -> None:
     """Write entries of a tree into a folder in which nothing has their names.
+
+    Args:
+        git: git of the repository.
+        entries: the entries.
+        target: the folder.
+        note: called with the path and the descriptor of each file after it was written.
 
     Raises:
         PlannerError: E_EXPORT, E_NO_SPACE.
@@ -205,17 +212,23 @@ def write_entries(git: Git, entries: Iterable[Listed], target: Path) -> None:
     for mode, oid, path, size in listed:
         if size > _PORTION_BYTES and mode not in (SYMLINK, GITLINK):
             with _writing(path, target):
-                _write_large(git, target / path, mode, oid)
+                _write_large(git, target, path, (mode, oid), note)
             continue
         if portion and (len(portion) == _PORTION_FILES or total + size > _PORTION_BYTES):
-            _write_portion(git, portion, target, made)
+            _write_portion(git, portion, target, made, note)
             portion, total = [], 0
         portion.append((mode, oid, path))
         total += size
-    _write_portion(git, portion, target, made)
+    _write_portion(git, portion, target, made, note)
 
 
-def _write_portion(git: Git, listed: Sequence[tuple[str, str, str]], target: Path, made: set[str]) -> None:
+def _write_portion(
+    git: Git,
+    listed: Sequence[tuple[str, str, str]],
+    target: Path,
+    made: set[str],
+    note: _Note,
+) -> None:
     contents = read_objects(git, (oid for mode, oid, _ in listed if mode != GITLINK))
     for mode, oid, path in listed:
         content = b"" if mode == GITLINK else next(contents)
@@ -224,10 +237,14 @@ def _write_portion(git: Git, listed: Sequence[tuple[str, str, str]], target: Pat
         with _writing(path, target):
             folder = path.rpartition("/")[0]
             if folder not in made or mode in (SYMLINK, GITLINK):
-                _write_entry(target / path, mode, content)
+                _make_parent(target / path, mode)
                 made.add(folder)
+            if mode == GITLINK:
+                os.mkdir(f"{target}/{path}")
+            elif mode == SYMLINK:
+                os.symlink(content, os.fsencode(f"{target}/{path}"))
             else:
-                _write_file(f"{target}/{path}", mode, content)
+                _write_file(target, path, mode, content, note)
 
 
 @contextmanager
@@ -247,31 +264,30 @@ def _writing(path: str, target: Path) -> Iterator[None]:
         raise unwritable(path, (error.strerror or "no reason given").lower()) from None
 
 
-def _write_large(git: Git, place: Path, mode: str, oid: str) -> None:
-    make_folder(place.parent)
-    with _new_file(place, mode) as file:
+def _write_large(git: Git, target: Path, path: str, entry: tuple[str, str], note: _Note) -> None:
+    mode, oid = entry
+    make_folder((target / path).parent)
+    with _new_file(target / path, mode) as file:
         git.write_to(file, "cat-file", "blob", oid)
+        if note is not None:
+            note(path, file.fileno())
 
 
-def _write_entry(place: Path, mode: str, content: bytes) -> None:
+def _make_parent(place: Path, mode: str) -> None:
     # A broken tree may name a link and something below it; a file system may take two names for one.
     if mode == SYMLINK and os.path.realpath(place.parent) != os.fspath(place.parent):
         raise NotADirectoryError
     make_folder(place.parent)
-    if mode == GITLINK:
-        place.mkdir()
-    elif mode == SYMLINK:
-        os.symlink(content, os.fsencode(place))
-    else:
-        _write_file(str(place), mode, content)
 
 
-def _write_file(place: str, mode: str, content: bytes) -> None:
+def _write_file(target: Path, path: str, mode: str, content: bytes, note: _Note) -> None:
     # Not open(): that costs as much again for each of many files.
-    file = os.open(place, _NEW, 0o755 if mode == "100755" else 0o644)
+    file = os.open(f"{target}/{path}", _NEW, 0o755 if mode == "100755" else 0o644)
     try:
         while content:
             content = content[os.write(file, content) :]
+        if note is not None:
+            note(path, file)
     finally:
         os.close(file)
 
@@ -280,8 +296,12 @@ def _new_file(place: Path, mode: str) -> IO[bytes]:
     return open(os.open(place, _NEW, 0o755 if mode == "100755" else 0o644), "wb")
 
 
-def _checked_path(path: str) -> str:
-    # git refuses such names in an index, but a hand-made tree object can hold them.
+def checked_path(path: str) -> str:
+    """Return a path of a tree. Git refuses some names in an index, but a hand-made tree object can hold them.
+
+    Raises:
+        PlannerError: E_EXPORT for such a name.
+    """
     parts = path.split("/")
     if any(part in ("", ".", "..") or part.lower() == ".git" for part in parts):
         raise unwritable(path, "the name is not allowed")

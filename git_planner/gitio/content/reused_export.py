@@ -26,8 +26,19 @@ from contextlib import ExitStack, contextmanager, suppress
 from operator import attrgetter
 from pathlib import Path
 
+from git_planner.errors import PlannerError
 from git_planner.folders import remove_folder
-from git_planner.gitio.export import GITLINK, Listed, exported, list_tree, unwritable, write_entries
+from git_planner.gitio import history
+from git_planner.gitio.export import (
+    GITLINK,
+    SYMLINK,
+    Listed,
+    checked_path,
+    exported,
+    list_tree,
+    unwritable,
+    write_entries,
+)
 from git_planner.gitio.fresh.fresh_objects import restore_missing
 from git_planner.gitio.kept.kept_folder import MOST_SECONDS, KeptFolder, kept_folder
 from git_planner.gitio.kept.manifest import TreeManifest
@@ -37,6 +48,8 @@ from git_planner.owned_folder import temporary_folder
 # A read changes a time of access that is more than a day past. One in the future lasts as long as a folder.
 _ACCESSED = (MOST_SECONDS + 2 * 3600) * 10**9
 _SETTLE_SECONDS = 0.5
+# Differences of two trees that are asked for one by one.
+_FEW = 512
 
 
 # What a run cannot change of an entry without a trace. A folder keeps the first four, whatever is made in it.
@@ -72,6 +85,8 @@ class ReusedExport:
         self._wanted: dict[str, Listed] = {}
         self._folders: set[str] = set()
         self._states: dict[str, _State] = {}
+        # The same by folder and name, since a folder is compared as a whole.
+        self._below: dict[str, dict[str, _State]] = {}
 
     def close(self) -> None:
         """Keep the folder for the next record if it is fit for that, or remove it."""
@@ -116,8 +131,9 @@ class ReusedExport:
             self._kept = self._stack.enter_context(kept_folder(self._repo))
         if self._kept is not None and (manifest := self._kept.take()) is not None:
             self._tree, self._made, self._place = manifest.tree, manifest.made, self._kept.place
-            self._wanted, self._states = manifest.wanted, manifest.states
-            self._folders = _folders_of(self._wanted)
+            self._wanted, self._folders = manifest.wanted, _folders_of(manifest.wanted)
+            for path, state in manifest.states.items():
+                self._set(path, state)
             if self._put_right(tree, is_first=True):
                 return self._place
         place = None
@@ -131,10 +147,10 @@ class ReusedExport:
         """Write a tree into an empty folder."""
         for name in ("home", "tmp", "tree"):
             (place / name).mkdir()
-        self._place, self._tree, self._made, self._states = place, "", time.time(), {}
+        self._place, self._tree, self._made, self._wanted = place, "", time.time(), {}
+        self._states, self._below = {}, {}
         self._list(tree)
-        write_entries(self._repo.git, self._wanted.values(), self._top)
-        self._note(["", *self._folders, *self._wanted])
+        self._write_missing()
         # A file system without such times cannot be checked.
         self._reuse = self._settle() and self._shows_mapped_writes()
 
@@ -147,23 +163,21 @@ class ReusedExport:
         """
         try:
             self._clear()
-            before = self._wanted
-            touched, changed, left = self._check_folders(tree)
-            missing = [entry for path, entry in self._wanted.items() if path not in left]
-            if any(touched) or any(before.get(entry.path) == entry for entry in missing):
+            known = len(self._states)
+            touched, changed = self._check_folders()
+            if any(touched) or len(self._states) < known:
                 self._is_marked = True
             if is_first:
                 if self._is_marked or not self._has_usual_mode():
                     return False
                 touched.add("")
+            changed |= self._move(tree) | _with_parents(touched)
+            touched = {folder for folder in touched if not folder or folder in self._states}
             for folder in touched:
                 self._renew(folder)
-            write_entries(self._repo.git, missing, self._top)
-            changed |= _with_parents({*touched, *(entry.path for entry in missing)})
-            changed |= (self._wanted.keys() | self._folders) - self._states.keys()
-            if touched:
-                changed |= {path for path in (*self._wanted, *self._folders) if _parent(path) in touched}
-            self._note(changed)
+                changed.update(self._path(folder, name) for name in self._below.get(folder, ()))
+            self._note(path for path in changed if not path or path in self._states)
+            self._write_missing()
             return self._settle()
         except OSError:
             return False
@@ -201,56 +215,123 @@ class ReusedExport:
         Raises:
             PlannerError: E_EXPORT.
         """
-        if tree == self._tree:
-            return
         restore_missing(self._repo.git, [tree])
-        self._wanted = {entry.path: entry for entry in list_tree(self._repo.git, tree)}
+        self._wanted = self._differing(tree) or _by_path(list_tree(self._repo.git, tree))
         self._folders = _folders_of(self._wanted)
         self._tree = tree
 
-    def _check_folders(self, tree: str) -> tuple[set[str], set[str], set[str]]:
-        """Remove what is not as it was written, or not in a tree.
+    def _differing(self, tree: str) -> dict[str, Listed] | None:
+        """Return the entries of a tree by its differences from the last one; None if these are many."""
+        if not self._tree:
+            return None
+        try:
+            changes = history.changes(self._repo.git, self._tree, tree)
+        except PlannerError:
+            # The last tree may be gone, since nothing else needs it.
+            return None
+        if len(changes) > _FEW:
+            return None
+        wanted = dict(self._wanted)
+        objects = self._repo.git.batch()
+        for change in changes:
+            wanted.pop(change.path, None)
+            if change.status != "D":
+                info = objects.info(change.new) if change.new_mode != GITLINK else None
+                size = info[2] if info else 0
+                wanted[change.path] = Listed(change.new_mode, change.new, checked_path(change.path), size)
+        return wanted
+
+    def _check_folders(self) -> tuple[set[str], set[str]]:
+        """Remove what is not as it was written.
 
         Returns:
-            The folders in which a run has changed something, those in which something was removed here, and
-            the files that are left.
+            The folders in which a run has changed something, and those in which something was removed here.
         """
-        before = self._wanted
-        self._list(tree)
         top = str(self._top)
-        if self._states[""][_FOLDER] != _of(os.lstat(top))[_FOLDER]:
+        state = _of(os.lstat(top))
+        if self._states[""][_FOLDER] != state[_FOLDER]:
             raise NotADirectoryError
-        touched: set[str] = set()
+        touched: set[str] = set() if state == self._states[""] else {""}
         changed: set[str] = set()
-        left: set[str] = set()
         waiting = [""]
         while waiting:
             folder = waiting.pop()
-            if _of(os.lstat(f"{top}/{folder}")) != self._states[folder]:
-                touched.add(folder)
             with os.scandir(f"{top}/{folder}") as entries:
-                listed = [(entry.name, _of(entry.stat(follow_symlinks=False))) for entry in entries]
-            for name, state in listed:
-                path = f"{folder}/{name}" if folder else name
-                known, entry = self._states.get(path), self._wanted.get(path)
-                is_folder = stat.S_ISDIR(state[_MODE]) and path in self._folders
-                if is_folder and known is not None and known[_FOLDER] == state[_FOLDER]:
-                    waiting.append(path)
-                    if entry is not None:
-                        left.add(path)
-                elif known == state and entry is not None and entry == before.get(path):
-                    left.add(path)
-                else:
-                    _remove(f"{top}/{path}")
-                    self._forget(path)
-                    changed.add(folder)
-        return touched, changed, left
+                states = {entry.name: _of(entry.stat(follow_symlinks=False)) for entry in entries}
+            known = self._below.get(folder, {})
+            if states != known:
+                touched |= self._compare(folder, states)
+                changed.add(folder)
+            waiting += [self._path(folder, name) for name, state in known.items() if _is_folder(state)]
+        return touched, changed
+
+    def _compare(self, folder: str, states: dict[str, _State]) -> set[str]:
+        """Remove the entries of a folder that are not as they were written; return folders that changed."""
+        known = self._below.get(folder, {})
+        touched = set()
+        for name, state in states.items():
+            path, before = self._path(folder, name), known.get(name)
+            if state == before:
+                continue
+            if before is not None and _is_folder(before) and state[_FOLDER] == before[_FOLDER]:
+                touched.add(path)
+            else:
+                _remove(f"{self._top}/{path}")
+                self._forget(path)
+        for name in known.keys() - states.keys():
+            self._forget(self._path(folder, name))
+        return touched
+
+    def _move(self, tree: str) -> set[str]:
+        """Remove what another tree does not have; return the folders of that."""
+        if tree == self._tree:
+            return set()
+        before, folders = self._wanted, self._folders
+        self._list(tree)
+        gone = [path for path, entry in before.items() if self._wanted.get(path) != entry]
+        changed = set()
+        for path in (*gone, *(folders - self._folders)):
+            if path in self._states:
+                _remove(f"{self._top}/{path}")
+                self._forget(path)
+                changed.add(_parent(path))
+        return changed
+
+    def _write_missing(self) -> None:
+        """Write the files that are not there, and note how they and their folders are."""
+        missing = [entry for path, entry in self._wanted.items() if path not in self._states]
+        # Both times are the same for all of them.
+        now = time.time_ns()
+        times = (now + _ACCESSED, now)
+
+        def note(path: str, file: int) -> None:
+            os.utime(file, ns=times)
+            self._set(path, _of(os.fstat(file)))
+
+        write_entries(self._repo.git, missing, self._top, note)
+        links = {entry.path for entry in missing if entry.mode in (SYMLINK, GITLINK)}
+        self._note(links)
+        self._note(_with_parents(_parent(entry.path) for entry in missing))
+
+    @staticmethod
+    def _path(folder: str, name: str) -> str:
+        return f"{folder}/{name}" if folder else name
+
+    def _set(self, path: str, state: _State) -> None:
+        self._states[path] = state
+        if path:
+            folder, _, name = path.rpartition("/")
+            self._below.setdefault(folder, {})[name] = state
 
     def _forget(self, path: str) -> None:
-        state = self._states.pop(path, None)
-        if state is not None and stat.S_ISDIR(state[_MODE]):
-            for below in [other for other in self._states if other.startswith(f"{path}/")]:
-                del self._states[below]
+        """Forget an entry and all below it."""
+        folder, _, name = path.rpartition("/")
+        self._below.get(folder, {}).pop(name, None)
+        waiting = [path]
+        while waiting:
+            path = waiting.pop()
+            self._states.pop(path, None)
+            waiting += [f"{path}/{name}" for name in self._below.pop(path, ())]
 
     def _renew(self, folder: str) -> None:
         """Put a new folder in place of one that a run has changed, with the same entries."""
@@ -270,7 +351,7 @@ class ReusedExport:
             place = f"{top}/{path}"
             times = (accessed, os.lstat(place).st_mtime_ns)
             os.utime(place, ns=times, follow_symlinks=False)
-            self._states[path] = _of(os.lstat(place))
+            self._set(path, _of(os.lstat(place)))
 
     def _shows_mapped_writes(self) -> bool:
         """Return whether writing to a mapped file changes its times; tmpfs lets such a write pass unseen."""
@@ -304,6 +385,23 @@ class ReusedExport:
             if not is_over:
                 time.sleep(0.001)
         return is_over
+
+
+def _is_folder(state: _State) -> bool:
+    return stat.S_ISDIR(state[_MODE])
+
+
+def _by_path(entries: list[Listed]) -> dict[str, Listed]:
+    """Return entries by path.
+
+    Raises:
+        PlannerError: E_EXPORT if two entries have one path.
+    """
+    wanted: dict[str, Listed] = {}
+    for entry in entries:
+        if wanted.setdefault(entry.path, entry) is not entry:
+            raise unwritable(entry.path, "two entries have that name")
+    return wanted
 
 
 def _folders_of(wanted: dict[str, Listed]) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import mmap
 import os
 import shutil
@@ -205,6 +206,45 @@ def test_what_no_run_has_changed_is_not_written_again(lab: Lab, trees: tuple[str
         calls = spawning.spawned
         with folder.holding(trees[0]):
             assert spawning.spawned == calls
+
+
+def test_only_what_a_run_has_changed_is_put_right(lab: Lab, trees: tuple[str, str], disk: Path) -> None:
+    with closing(ReusedExport(lab.repo, reuse=True, parent=disk)) as folder:
+        seen = []
+        for number in range(4):
+            with folder.holding(trees[0]) as place:
+                seen.append(
+                    {
+                        str(path): (path.lstat().st_ino, path.lstat().st_ctime_ns)
+                        for path in place.rglob("tree/**/*")
+                    }
+                )
+                if number == 1:
+                    (place / "tree/deep/b/left").write_text("left")
+        changed = [
+            {path.partition("/tree/")[2] for path in before if before[path] != after[path]}
+            for before, after in itertools.pairwise(seen)
+        ]
+        assert changed == [set(), {"deep", "deep/b", "deep/b/c.py", "deep/b/d.py"}, set()]
+
+
+def test_an_empty_tree(lab: Lab, trees: tuple[str, str], disk: Path) -> None:
+    empty = lab.git("mktree", stdin="")
+    with closing(ReusedExport(lab.repo, reuse=True, parent=disk)) as folder:
+        for tree in (empty, empty, trees[0], empty, trees[1]):
+            with folder.holding(tree) as place:
+                assert bool(os.listdir(place / "tree")) == (tree != empty)
+
+
+def test_two_entries_of_one_name_are_refused(lab: Lab, disk: Path) -> None:
+    blob = lab.git("hash-object", "-w", "--stdin", stdin="x")
+    raw = lab.root / "raw"
+    raw.write_bytes(b"".join(b"100644 a\0" + bytes.fromhex(blob) for _ in range(2)))
+    tree = lab.git("hash-object", "-t", "tree", "-w", "--literally", str(raw))
+    with closing(ReusedExport(lab.repo, reuse=True, parent=disk)) as folder:
+        with pytest.raises(PlannerError) as caught, folder.holding(tree):
+            pass
+        assert str(caught.value) == "'a' cannot be written out: two entries have that name"
 
 
 def test_an_entry_below_a_link_is_refused_and_the_folder_is_not_used_again(
