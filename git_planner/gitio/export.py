@@ -28,7 +28,7 @@ from git_planner.owned_folder import temporary_folder
 GITLINK = "160000"
 SYMLINK = "120000"
 # Objects are read in portions of this many files and bytes; git writes a larger file itself.
-_PORTION_FILES, _PORTION_BYTES = 512, 4 * 1024 * 1024
+_PORTION_FILES, _PORTION_BYTES = 4096, 4 * 1024 * 1024
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 _LITERAL = ":(top,literal)"
 _Entries = dict[str, tuple[str, str]]
