@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -200,6 +201,23 @@ def test_no_identity(healthy: Lab) -> None:
         os.environ.pop(name)
     healthy.git("config", "user.useConfigOnly", "true")
     assert doctor_findings(healthy) == [("error", "identity", "user.name, user.email")]
+
+
+@pytest.mark.parametrize(("passphrase", "is_asked"), [("secret", True), ("", False)])
+def test_a_signer_that_would_ask(healthy: Lab, passphrase: str, is_asked: bool) -> None:
+    key = healthy.root / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-f", str(key)], check=True)
+    healthy.git("config", "gpg.format", "ssh")
+    healthy.git("config", "user.signingKey", str(key))
+    assert "signer-asks" not in [code for _, code, _ in doctor_findings(healthy)]
+    healthy.git("config", "commit.gpgSign", "true")
+    assert ("signer-asks" in [code for _, code, _ in doctor_findings(healthy)]) == is_asked
+
+
+def test_a_signer_without_a_key(healthy: Lab) -> None:
+    healthy.git("config", "commit.gpgSign", "true")
+    healthy.git("config", "user.signingKey", "0123456789ABCDEF0123456789ABCDEF01234567")
+    assert "signer-asks" in [code for _, code, _ in doctor_findings(healthy)]
 
 
 def test_hooks_that_were_changed(healthy: Lab) -> None:

@@ -30,6 +30,7 @@ from git_planner.flows.records.standing import best_standings
 from git_planner.flows.setup import man_pages, repository_checks, terminal_check
 from git_planner.flows.setup.project import policy_checks
 from git_planner.flows.setup.settings_checks import settings_findings
+from git_planner.flows.setup.signer_check import signer_findings
 from git_planner.flows.sharing import merge_driver
 from git_planner.gitio.repository import Repository
 from git_planner.host import agent_jail, jail, process
@@ -125,6 +126,7 @@ def _check_identity(context: CheckContext) -> Iterator[Diagnostic]:
         context.facts["identity"] = context.repo.ident()
     except PlannerError as error:
         yield Diagnostic("error", "identity", error.message, "user.name, user.email", str(error.hint))
+    yield from signer_findings(context.repo)
 
 
 def _check_config(context: CheckContext) -> Iterator[Diagnostic]:
