@@ -55,7 +55,8 @@ test-git: $(VENV)/installed-test.toml $(REAL)/git/bin/git
 	  --dist worksteal tests/hooks tests/guard tests/gitio tests/sharing $(ARGS)
 
 test-real: $(VENV)/installed-test.toml $(REAL)/sqlparse-$(SQLPARSE)/pyproject.toml $(REAL)/codex-$(CODEX) \
-  $(REAL)/codex-cloud-$(CODEX_CLOUD) $(REAL)/husky-$(HUSKY) $(REAL)/gemini-$(GEMINI) $(REAL)/inspector-$(INSPECTOR)
+  $(REAL)/codex-cloud-$(CODEX_CLOUD) $(REAL)/husky-$(HUSKY) $(REAL)/gemini-$(GEMINI) $(REAL)/inspector-$(INSPECTOR) \
+  $(REAL)/projects-fetched
 	$(PYTEST) -m "real and not alone" -o timeout=3600 -n $(SLOTS) --dist worksteal $(ARGS) $(OR_NONE)
 	$(PYTEST) -m "real and alone" -o timeout=3600 $(ARGS) $(OR_NONE)
 	$(PYTEST) -m hypothesis --hypothesis-profile thorough -n $(SLOTS) --dist worksteal $(ARGS) $(OR_NONE)
@@ -110,6 +111,11 @@ $(REAL)/gemini-$(GEMINI):
 $(REAL)/inspector-$(INSPECTOR): | $(REAL)/codex-$(CODEX)
 	npm install --silent --no-audit --no-fund --prefix $(REAL)/inspector @modelcontextprotocol/inspector@$(INSPECTOR)
 	npm install --silent --no-audit --no-fund --prefix $(REAL)/tokenizer gpt-tokenizer@$(TOKENIZER)
+	@touch $@
+
+# Projects of several languages as they were published; the script names their versions.
+$(REAL)/projects-fetched: tests/support/fetch_projects.sh | $(BIN)/python
+	sh tests/support/fetch_projects.sh $(REAL)/projects $(CURDIR)/$(BIN)/python
 	@touch $@
 
 $(REAL)/git/bin/git:

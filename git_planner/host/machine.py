@@ -30,6 +30,20 @@ def own_program(name: str) -> str:
     return str(sibling) if sibling.exists() else shutil.which(name) or name
 
 
+def rustup_home(path: str) -> Path | None:
+    """Return the folder of the toolchains that rustup's stand-ins start; None without rustup.
+
+    They look it up in HOME, which a measured program does not have.
+
+    Args:
+        path: the search path for programs, absolute entries only.
+    """
+    if shutil.which("rustup", path=path) is None:
+        return None
+    folder = Path(os.environ.get("RUSTUP_HOME") or os.path.expanduser("~/.rustup"))
+    return folder if folder.is_absolute() and (folder / "toolchains").is_dir() else None
+
+
 class ProcStat(NamedTuple):
     """State and start of a process; `ticks` is the start in clock ticks since the boot."""
 

@@ -17,7 +17,7 @@ from git_planner.flows.measuring import sandbox_paths
 from git_planner.gitio.repository import Repository
 from git_planner.host import jail, process
 from git_planner.host.jail import NoJail
-from git_planner.host.machine import search_path
+from git_planner.host.machine import rustup_home, search_path
 from git_planner.host.process import Finished
 from git_planner.rules.measuring.startup import startup_problem
 from git_planner.rules.measuring.verdict import Refusal
@@ -136,10 +136,13 @@ def _environment(policy: Policy, place: Path, *, network: bool) -> dict[str, str
     """Return the environment of a command: fixed values, PATH, and the variables that the policy names."""
     for_network = sandbox_paths.network_environment() if network else {}
     named = {name: os.environ[name] for name in policy.environment if name in os.environ}
+    path = search_path()
+    toolchains = rustup_home(path)
     return {
         **for_network,
         **named,
-        "PATH": search_path(),
+        **({"RUSTUP_HOME": str(toolchains)} if toolchains else {}),
+        "PATH": path,
         "HOME": str(place / "home"),
         "TMPDIR": str(place / "tmp"),
         "LANG": "C.UTF-8",

@@ -47,7 +47,9 @@ def sandboxed_command(
     own = [folder for folder in (repo.top, repo.common) if folder is not None]
     if repo.common.name == ".git":
         own.append(repo.common.parent)
-    shown = extra_readonly_paths(repo)
+    # Toolchains are shown to all: a shell, make or npm may start the compiler.
+    toolchains = [Path(env["RUSTUP_HOME"])] if "RUSTUP_HOME" in env else []
+    shown = [*extra_readonly_paths(repo), *toolchains]
     if network:
         shown += certificate_files(env)
     return jail.confined(sandbox, argv, env, place, hidden=own, shown=shown, bound=bound, network=network)

@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from git_planner.host.machine import rustup_home
+
 _WORD = re.compile(r"[A-Za-z][\w.+-]{0,60}")
 _PYTHON = re.compile(r"(?:python|pypy)[\d.]*")
 _MOST_WORDS = 60
@@ -62,7 +64,23 @@ def _describe(name: str, path: str) -> dict[str, Any] | None:
     }
     if _PYTHON.fullmatch(os.path.basename(program)) or _PYTHON.fullmatch(os.path.basename(real)):
         tool["packages"] = _packages_digest(Path(program), Path(real))
+    if os.path.basename(real) == "rustup":
+        tool["toolchains"] = _toolchains_digest(path)
     return tool
+
+
+def _toolchains_digest(path: str) -> str:
+    """Return a digest of rustup's toolchains and its settings: its stand-ins start one of them."""
+    state = hashlib.sha256()
+    home = rustup_home(path)
+    for file in sorted(home.glob("toolchains/*/bin/rustc")) if home else ():
+        with suppress(OSError):
+            status = file.stat()
+            state.update(f"{file}\0{status.st_size}\0{int(status.st_mtime)}\0".encode(errors="surrogateescape"))
+    if home:
+        with suppress(OSError), open(home / "settings.toml", "rb") as settings:
+            state.update(settings.read(_MAX_START_FILE))
+    return state.hexdigest()
 
 
 def _packages_digest(program: Path, real: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from git_planner.rules.setup import test_files
@@ -31,7 +31,11 @@ _NODE_RUNNERS: dict[str, tuple[tuple[str, ...], str]] = {
 _NODE_CONFIG = re.compile(
     r"(?:jest|vitest|vite|ava)\.config\.[cm]?[jt]s|\.mocharc\.(?:[cm]?js|json|ya?ml)|babel\.config\.[cm]?js"
 )
+# Programs that run another one, and how deep the scripts of a package are followed.
+_NODE_WRAPPERS = ("npx", "nyc", "c8", "cross-env")
+_MOST_CALLS = 3
 _BUILD = "cmake -S . -B build && cmake --build build && ctest --test-dir build --output-junit"
+_RUBY_TOP = re.compile(r"Gemfile|Rakefile|\.rspec|.*\.gemspec|.*\.rb|spec/")
 _RUBY_ALL = 'Dir["test/**/{test_*,*_test}.rb"].sort.each { |file| require "./#{file}" }'
 
 
@@ -117,8 +121,9 @@ def _node(project: Project) -> Iterator[DetectedTests]:
     config = [path for path in project.paths if _NODE_CONFIG.fullmatch(path)]
     guard = _guard(project, (".js", ".mjs", ".cjs", ".ts", ".tsx", ".jsx"), "package.json", *_NODE_LOCKS)
     guard = (*guard, *config)
-    script = node_scripts(package).get("test", "")
-    for words in simple_commands(script):
+    scripts = node_scripts(package)
+    script = scripts.get("test", "")
+    for words in _script_commands(scripts, "test"):
         detected = _node_command(words, package, guard)
         if detected is not None:
             yield detected
@@ -134,10 +139,23 @@ def _node(project: Project) -> Iterator[DetectedTests]:
         yield DetectedTests("npm", "the script 'test' of package.json", run, "exit-status", guard)
 
 
+def _script_commands(scripts: Mapping[str, str], name: str, depth: int = 0) -> Iterator[list[str]]:
+    """Yield the commands of a script, and in place of 'npm run NAME' those of the script NAME."""
+    for words in simple_commands(scripts.get(name, "")):
+        is_call = words[0] in ("npm", "pnpm", "yarn", "bun")
+        called = next((word for word in words[1:] if word in scripts), None) if is_call else None
+        if called is None:
+            yield words
+        elif depth < _MOST_CALLS:
+            yield from _script_commands(scripts, called, depth + 1)
+
+
 def _node_command(words: list[str], package: object, guard: tuple[str, ...]) -> DetectedTests | None:
     """Return what a command of the script 'test' runs, if its runner is known."""
-    while words and (words[0] in ("npx", "nyc", "c8", "cross-env") or re.match(r"\w+=", words[0])):
+    while words and (words[0] in _NODE_WRAPPERS or re.match(r"\w+=", words[0])):
         words = words[1:]
+        while words and words[0].startswith("-"):
+            words = words[1:]
     why = "the script 'test' of package.json"
     if words[:1] == ["node"] and "--test" in words:
         return DetectedTests("node", why, tuple(words), "node", guard)
@@ -213,6 +231,9 @@ def _dotnet(project: Project) -> Iterator[DetectedTests]:
 
 
 def _ruby(project: Project) -> Iterator[DetectedTests]:
+    # Other projects bring their generators along, with tests in Ruby: a project in Ruby says so at its top.
+    if not any(_RUBY_TOP.fullmatch(name) for name in project.top):
+        return
     specs, tests = project.ending("_spec.rb"), project.ending("_test.rb")
     tests += [path for path in project.paths if re.fullmatch(r"test/(?:.*/)?test_[^/]*\.rb", path)]
     bundle = ("bundle", "exec") if "Gemfile.lock" in project.paths else ()

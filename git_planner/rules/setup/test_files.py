@@ -19,6 +19,8 @@ _NAMES: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
         (r"test_.*\.py", ("**/test_*.py",)),
         (r".*_test\.py", ("**/*_test.py",)),
         (r".*_test\.go", ("**/*_test.go",)),
+        (r"test\.rs", ("**/test.rs",)),
+        (r"tests\.rs", ("**/tests.rs",)),
         (r".*\.test\.([cm]?[jt]sx?)", ("**/*.test.*",)),
         (r".*\.spec\.([cm]?[jt]sx?)", ("**/*.spec.*",)),
         (r".*_spec\.rb", ("**/*_spec.rb",)),

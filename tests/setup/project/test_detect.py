@@ -15,6 +15,7 @@ from git_planner.rules.setup.test_files import guard_patterns, is_test_file
 
 PYTEST = "import pytest\ndef test_a(): pass\n"
 UNITTEST = "import unittest\n"
+BUILD = "cmake -S . -B build && cmake --build build && ctest --test-dir build --output-junit"
 
 
 def package(script: str = "", **dependencies: str) -> str:
@@ -80,16 +81,35 @@ def package(script: str = "", **dependencies: str) -> str:
             *("node", "node --test", "node", ["**/*.test.*", "package.json"]),
         ),
         (
+            {
+                "package.json": json.dumps(
+                    {"scripts": {"test": "npm run lint && npm run unit", "unit": "c8 --100 node --test"}}
+                ),
+                "test/a.test.js": "",
+            },
+            *("node", "node --test", "node", ["test/**", "package.json"]),
+        ),
+        (
+            # The generator that a project in C brings along has tests in Ruby.
+            {
+                "CMakeLists.txt": "enable_testing()",
+                "tests/a.c": "",
+                "tests/unity/test/spec/a_spec.rb": "",
+                "tests/unity/test/test_a.rb": "",
+            },
+            *("ctest", f'sh -c {BUILD} "$0" {{proof}}', "ctest", ["tests/**", "CMakeLists.txt"]),
+        ),
+        (
             {"package.json": package("./run.sh | tee log"), "yarn.lock": "", "test/a.js": ""},
             *("npm", "yarn run test", "exit-status", ["test/**", "package.json", "yarn.lock"]),
         ),
         (
-            {"Cargo.toml": "", "Cargo.lock": "", "src/lib.rs": "", "tests/a.rs": ""},
+            {"Cargo.toml": "", "Cargo.lock": "", "src/lib.rs": "", "tests/a.rs": "", "src/tests.rs": ""},
             *(
                 "cargo",
                 "cargo test --locked --no-fail-fast",
                 "cargo",
-                ["tests/**", "Cargo.toml", "Cargo.lock"],
+                ["tests/**", "**/tests.rs", "Cargo.toml", "Cargo.lock"],
             ),
         ),
         (
@@ -141,6 +161,12 @@ def test_a_project_and_its_tests(
     policy = parse_policy(policy_text("main", tests, suggest_metrics(project)).encode(), "policy")
     assert policy.correctness is not None
     assert (policy.correctness.run, policy.guard) == (tests.run, tests.guard)
+
+
+def test_scripts_that_call_each_other_are_no_runner() -> None:
+    scripts = {"test": "npm run unit", "unit": "npm test"}
+    files = {"package.json": json.dumps({"scripts": scripts})}
+    assert [tests.name for tests in detect_tests(Project(tuple(files), files))] == ["npm"]
 
 
 def test_minitest_and_ctest_need_a_shell_of_their_own() -> None:
