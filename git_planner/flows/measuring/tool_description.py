@@ -76,7 +76,9 @@ def _toolchains_digest(path: str) -> str:
     for file in sorted(home.glob("toolchains/*/bin/rustc")) if home else ():
         with suppress(OSError):
             status = file.stat()
-            state.update(f"{file}\0{status.st_size}\0{int(status.st_mtime)}\0".encode(errors="surrogateescape"))
+            state.update(
+                f"{file}\0{status.st_size}\0{int(status.st_mtime)}\0".encode(errors="surrogateescape")
+            )
     if home:
         with suppress(OSError), open(home / "settings.toml", "rb") as settings:
             state.update(settings.read(_MAX_START_FILE))

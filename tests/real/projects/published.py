@@ -154,8 +154,8 @@ CRATE = Published(
     "rust",
     "cargo",
     14,
-    "metrics: [{name: size, from: correctness, reader: file-size,"
-    " file: 'target/debug/deps/libunicode_normalization-*.rlib', better: lower}]",
+    "metrics: [{name: size, run: [cargo, package, '--locked', '--no-verify', '--allow-dirty'],"
+    " reader: file-size, file: 'target/package/*.crate', better: lower}]",
     Edit("src/normalize.rs", "let t_index = s_index % T_COUNT;", "let t_index = s_index % V_COUNT;"),
     Edit("src/test.rs", 't!("abc", "abc");', ""),
     Edit(
@@ -166,8 +166,8 @@ CRATE = Published(
     Edit("src/test.rs", "#[test]\nfn test_nfkd() {", "#[test]\n#[ignore]\nfn test_nfkd() {"),
     Edit(
         "src/normalize.rs",
-        "#[inline(always)]\nfn decompose_hangul",
-        "fn decompose_hangul",
+        "    let ti = si % T_COUNT;\n    if ti > 0 {\n        3\n    } else {\n        2\n    }\n",
+        "    2 + (si % T_COUNT > 0) as usize\n",
     ),
     needs=("cargo", "rustc"),
 )

@@ -65,7 +65,7 @@ class Story:
         self.commit(edit, "gain")
         folder = self.lab.root / "patches"
         folder.mkdir()
-        (folder / "1.patch").write_text(self.lab.git("diff", "main", "gain") + "\n", encoding="utf-8")
+        self.lab.git("diff", f"--output={folder}/1.patch", "main", "gain")
         self.lab.git("checkout", "-q", "main")
         self.lab.env["GIT_PLANNER_PATCHES"] = str(folder)
         iterated = self.git("gain", "iterate", "--planner", "offline", "--impl", "patches")
