@@ -147,6 +147,30 @@ def test_trailers_work_on_every_site(lab: Lab) -> None:
     assert synced(lab, packet)["known"] == 2
 
 
+def test_words_on_a_guard_proposal_are_shown_with_it_and_in_the_next_prompt(lab: Lab) -> None:
+    site = hosted(lab)
+    path = lab.path / "tests" / "size.py"
+    path.write_text(path.read_text() + "# less\n")
+    assert lab.run("git-planner", "guard", "propose", "-m", "Measure less").status == 0
+    lab.git("checkout", "-q", "--", "tests")
+    branch = "plan/guard-measure-less"
+    opened(lab, branch)
+    write_commit(site, branch, f"Keep <b>it</b> {SECRET}\n\nChanges-requested: Ann <ann@example.org>\n")
+    result = synced(lab, branch)
+    [remark] = result["remarks"]
+    assert (remark["about"], remark["decision"], result["plan"]) == (
+        f"guard {branch}",
+        "changes_requested",
+        "default",
+    )
+    assert synced(lab, branch)["known"] == 1
+    body = lab.run("git-plan", "review", branch).out
+    assert f"Ann requested changes on the guard {branch}:\n\n> Keep \\<b\\>it\\</b\\> " in body
+    prompt = next_prompt(lab)
+    assert f"Ann requested changes on the guard {branch}:\n> Keep <b>it</b> " in prompt
+    assert SECRET not in body + prompt
+
+
 def test_with_listed_reviewers_others_are_not_heard(lab: Lab) -> None:
     site = hosted(lab, "{directives: required, reviewers: [ann@example.org]}")
     packet = answered_packet(lab, directive())

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from git_planner.errors import PlannerError
 from git_planner.flows.guard.compare_trees import GuardChecker
+from git_planner.flows.plans.current_plan import current_plan
+from git_planner.flows.plans.remarks import read_remarks
 from git_planner.flows.review.shown import shown
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
+from git_planner.rules.plans.remarks import packet_remarks
 from git_planner.rules.printable import printable_path
 from git_planner.rules.review.guard_review import GuardReview
 
@@ -51,6 +54,17 @@ def review_guard(repo: Repository, branch: str, ref: str) -> GuardReview:
         ],
         diff=shown(diff.decode(errors="replace")),
         is_policy_changed=any(change.path == refnames.POLICY_FILE for change in changes),
+        remarks=shown(tuple(_remarks(repo, branch))),
+    )
+
+
+def _remarks(repo: Repository, branch: str) -> list[dict[str, str]]:
+    """Return what reviewers said about a proposal, as 'git plan review sync' has brought it."""
+    plan = current_plan(repo, None)
+    if repo.maybe(refnames.plan_ref(plan)) is None:
+        return []
+    return packet_remarks(
+        [remark for remark in read_remarks(repo, plan) if remark.about == f"guard {branch}"]
     )
 
 

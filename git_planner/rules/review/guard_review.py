@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from git_planner.rules.documents.escape_markdown import code_span, escape_line
@@ -16,7 +17,7 @@ class GuardReview:
     """All that a reviewer of a guard proposal is shown.
 
     `guarded` are sentences on guarded paths that change, `other` the changed paths that no guard protects.
-    `diff` is empty if it is too large to be shown.
+    `diff` is empty if it is too large to be shown. `remarks` are rows of a packet.
     """
 
     branch: str
@@ -29,6 +30,7 @@ class GuardReview:
     other: tuple[str, ...]
     diff: str
     is_policy_changed: bool
+    remarks: tuple[Mapping[str, str], ...] = ()
 
 
 def guard_title(review: GuardReview) -> str:
@@ -52,6 +54,7 @@ def render_guard(review: GuardReview) -> str:
         section("Other files that change", "\n".join(f"- {code_span(path)}" for path in review.other[:50])),
         section("The change", _diff_text(review)),
         section("Risk", _risk_text(review)),
+        section("Words of reviewers", *(_remark_text(remark) for remark in review.remarks)),
         section(
             "What approving means",
             f"Merging this branch into {code_span(review.base_ref)} changes what every later result is "
@@ -63,6 +66,11 @@ def render_guard(review: GuardReview) -> str:
             f"```sh\ngit diff {review.base[:12]}...{review.branch}\ngit switch --detach {review.branch}\n```",
         ),
     )
+
+
+def _remark_text(remark: Mapping[str, str]) -> str:
+    lines = (f"> {escape_line(line, 500)}".rstrip() for line in remark["text"].splitlines())
+    return "\n".join((f"{escape_line(remark['who'], 400)}:", "", *lines))
 
 
 def _diff_text(review: GuardReview) -> str:

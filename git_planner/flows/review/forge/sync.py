@@ -10,7 +10,10 @@ from typing import Any
 from git_planner import redact
 from git_planner.errors import PlannerError
 from git_planner.flows.approval import reviewed_branch
+from git_planner.flows.approval.trusted_rule import with_trusted_rule
 from git_planner.flows.forge.choose import find_address, find_client
+from git_planner.flows.plans.base_commit import find_base
+from git_planner.flows.plans.current_plan import needed_plan
 from git_planner.flows.plans.page_store import Pages
 from git_planner.flows.plans.remarks import parse_remark
 from git_planner.flows.review.forge.trailers import trailer_remarks
@@ -23,7 +26,7 @@ from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Edits, Message, Snapshot, Store
 from git_planner.progress import Progress
 from git_planner.rules import refnames
-from git_planner.rules.approval.subject import ReviewSubject, request_branch
+from git_planner.rules.approval.subject import request_branch
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.forge.pull_request import ForgeComment, PullRequest, is_own_text
 from git_planner.rules.plans.remarks import (
@@ -35,7 +38,7 @@ from git_planner.rules.plans.remarks import (
     sort_remarks,
     task_note,
 )
-from git_planner.rules.policy.policy import Policy
+from git_planner.rules.policy.review_rule import ReviewRule
 from git_planner.rules.tasks import handoff, transitions
 from git_planner.rules.tasks.task import QuestionAnswer, Task, add_notes, task_from, task_number
 
@@ -90,13 +93,13 @@ def sync_review(repo: Repository, what: str | None, progress: Progress) -> Synce
             commits say has been kept.
     """
     review = render(repo, what)
-    policy, subject = find_subject(repo, review)
+    target = _find_target(repo, review)
     about = f"{review.kind} {review.name}"
-    remarks = _remarks_of_commits(repo, policy, subject, about, progress)
+    remarks = _remarks_of_commits(repo, target, about, progress)
     request, comments, problem = None, list[ForgeComment](), ""
     failure: PlannerError | None = None
     try:
-        request, comments, problem = _ask_site(repo, policy, subject)
+        request, comments, problem = _ask_site(repo, target)
     except PlannerError as error:
         failure = error
     heard = [comment for comment in comments if comment.is_reviewer and not is_own_text(comment.text)]
@@ -107,12 +110,12 @@ def sync_review(repo: Repository, what: str | None, progress: Progress) -> Synce
         for remark in remarks
         if remark.text or remark.decision != "comment"
     ]
-    kept = _keep(repo, subject, sort_remarks({remark.id: remark for remark in remarks}.values()))
+    kept = _keep(repo, target, sort_remarks({remark.id: remark for remark in remarks}.values()))
     if failure is not None:
         raise failure
     return SyncedReview(
         review=review,
-        plan=subject.plan,
+        plan=target.plan,
         remarks=tuple(kept.remarks),
         known=len(remarks) - len(kept.remarks),
         unheard=sum(not comment.is_reviewer for comment in comments),
@@ -123,35 +126,64 @@ def sync_review(repo: Repository, what: str | None, progress: Progress) -> Synce
     )
 
 
-def _ask_site(
-    repo: Repository, policy: Policy, subject: ReviewSubject
-) -> tuple[PullRequest | None, list[ForgeComment], str]:
-    address = find_address(repo, policy.review.remote)
+@dataclass(frozen=True, slots=True)
+class _SyncTarget:
+    """Where remarks are read and kept: the rule, the plan that keeps them, the branch of the request.
+
+    `base` is the commit that is reviewed against, None if there is none; `named` is what the commit says.
+    """
+
+    rule: ReviewRule
+    plan: str
+    head: str
+    base: str | None
+    start: str
+    named: str
+
+
+def _find_target(repo: Repository, review: Review) -> _SyncTarget:
+    """Return where the remarks on a review are read and kept; those on a guard proposal: in the current plan.
+
+    Raises:
+        PlannerError: as `find_subject`; E_NO_POLICY, E_POLICY.
+    """
+    if review.kind == "guard":
+        plan, commit = needed_plan(repo, None), str(review.facts["commit"])
+        policy = with_trusted_rule(repo, find_base(repo, plan, None).policy, "directive")
+        rule, base = policy.review, str(review.facts["base"])
+        return _SyncTarget(rule, plan, review.name, base, base, f"guard {commit}")
+    policy, subject = find_subject(repo, review)
+    start, named = subject.base or policy.base, f"{subject.kind} {subject.digest}"
+    return _SyncTarget(policy.review, subject.plan, request_branch(subject), subject.base, start, named)
+
+
+def _ask_site(repo: Repository, target: _SyncTarget) -> tuple[PullRequest | None, list[ForgeComment], str]:
+    address = find_address(repo, target.rule.remote)
     if address is None:
-        return None, [], f"'{policy.review.remote}' is on no hosting site that is known"
+        return None, [], f"'{target.rule.remote}' is on no hosting site that is known"
     client = find_client(repo, address)
     if client is None:
         return None, [], f"no client is installed and logged in at '{address.host}'"
-    request = client.find(request_branch(subject))
+    request = client.find(target.head)
     return request, client.comments(request) if request else [], ""
 
 
 def _remarks_of_commits(
-    repo: Repository, policy: Policy, subject: ReviewSubject, about: str, progress: Progress
+    repo: Repository, target: _SyncTarget, about: str, progress: Progress
 ) -> list[Remark]:
     """Return the remarks in the remote's commits of the proposing branch and of the reviewed one."""
-    rule = policy.review
-    tip = reviewed_branch.refresh(repo, rule.remote, subject.plan, progress)
-    head = refnames.HEADS + request_branch(subject)
+    rule, start = target.rule, target.start
+    tip = reviewed_branch.refresh(repo, rule.remote, target.plan, progress)
+    head = refnames.HEADS + target.head
     proposed = remote.listing(repo, rule.remote, head).get(head)
     if proposed is not None and not history.is_complete(repo.git, proposed):
         remote.fetch_commits(repo, rule.remote, [head], progress)
-    start = subject.base or policy.base
     remarks: list[Remark] = []
     if proposed is not None:
-        remarks += trailer_remarks(repo, (proposed, f"^{tip or start}"), about, rule)
+        known = (f"^{tip}", f"^{start}") if tip and about.startswith("guard ") else (f"^{tip or start}",)
+        remarks += trailer_remarks(repo, (proposed, *known), about, rule)
     if tip is not None and repo.maybe(start) is not None:
-        plan = f"plan {subject.plan}"
+        plan = f"plan {target.plan}"
         remarks += trailer_remarks(repo, (tip, f"^{start}"), plan, rule)
     return remarks
 
@@ -182,9 +214,9 @@ class _Kept:
     noted: list[str] = field(default_factory=list)
 
 
-def _keep(repo: Repository, subject: ReviewSubject, remarks: Sequence[Remark]) -> _Kept:
+def _keep(repo: Repository, target: _SyncTarget, remarks: Sequence[Remark]) -> _Kept:
     """Write the remarks that the plan's branch does not have, and what they say to tasks, in one commit."""
-    plan, kept = subject.plan, _Kept()
+    plan, kept = target.plan, _Kept()
     page_store, edits = Pages(repo, plan), dict[str, bytes | None]()
 
     def change(snapshot: Snapshot) -> Edits:
@@ -205,9 +237,9 @@ def _keep(repo: Repository, subject: ReviewSubject, remarks: Sequence[Remark]) -
 
     message = Message(
         f"plan {plan}: what reviewers said",
-        (("Planner-Op", "review-sync"), ("Planner-Args", f"{subject.kind} {subject.digest}")),
+        (("Planner-Op", "review-sync"), ("Planner-Args", target.named)),
     )
-    Store(repo).edit(refnames.plan_ref(plan), change, message, base=subject.base)
+    Store(repo).edit(refnames.plan_ref(plan), change, message, base=target.base)
     page_store.mark_valid(edits)
     return kept
 
