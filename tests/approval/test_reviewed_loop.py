@@ -56,6 +56,20 @@ def test_approved_directives_run_and_others_never(lab: Lab) -> None:
     assert lab.git("log", "-1", "--format=%s", "iter/0001-auto").startswith("plan iter/0001-auto")
 
 
+def test_a_review_says_that_the_best_has_moved_since(lab: Lab) -> None:
+    site = hosted(lab, RULE)
+    reviewed_loop(site, {"iter/0002-auto": "approve"}, 1)
+    best = lab.git("rev-parse", "iter/best")
+    assert best == lab.git("rev-parse", "iter/0002-auto")
+    body = lab.run("git-plan", "review", "iter/0001-auto").out
+    assert f"- **The best is `{best[:12]}` by now, which the base does not contain**: the result" in body
+    assert "cannot become the best" not in lab.run("git-plan", "review", "iter/0002-auto").out
+    site.merge("review/0001-auto")
+    ran = lab.run("git-iterate", "resume", "1")
+    assert ran.status == 0, ran.err
+    assert lab.git("rev-parse", "iter/best") == best
+
+
 def test_requested_changes_give_a_directive_up_and_stand_in_the_next_prompt(lab: Lab) -> None:
     site = hosted(lab, RULE)
     result, asked = reviewed_loop(site, {"iter/0001-auto": "changes", "iter/0002-auto": "approve"}, 1)

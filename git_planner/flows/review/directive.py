@@ -104,7 +104,16 @@ def with_context(
         iterations=iterations,
         excluded={facts.branch},
     )
-    return replace(facts, family=past, family_attempts=total, overlaps=overlaps)
+    best = _newer_best(repo, facts)
+    return replace(facts, family=past, family_attempts=total, overlaps=overlaps, newer_best=best)
+
+
+def _newer_best(repo: Repository, facts: DirectiveReview) -> str | None:
+    """Return the best of the plan if the base of what is still to run does not contain it."""
+    best = repo.maybe(refnames.best_ref(facts.plan))
+    if best is None or facts.changed or repo.maybe(facts.base) is None:
+        return None
+    return None if git_history.is_ancestor(repo.git, best, facts.base) else best
 
 
 def _changed_paths(repo: Repository, iteration: Iteration) -> tuple[str, ...]:

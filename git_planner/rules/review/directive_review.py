@@ -16,7 +16,7 @@ class DirectiveReview:
 
     `number` is None for a packet, which is no iteration yet. `directive` is None as long as there is no
     answer that can be used; `faults` say why. `family` are the last attempts of the directive's strategy
-    family, of `family_attempts` in all.
+    family, of `family_attempts` in all. `newer_best` is the plan's best if the base does not contain it.
     """
 
     branch: str
@@ -36,6 +36,7 @@ class DirectiveReview:
     family: tuple[PastAttempt, ...]
     family_attempts: int
     overlaps: tuple[Overlap, ...]
+    newer_best: str | None = None
 
 
 def directive_title(review: DirectiveReview) -> str:
@@ -71,10 +72,18 @@ def _origin(review: DirectiveReview) -> str:
         f"- Plan: {code_span(review.plan)}; goal: {escape_line(review.goal, 300) or 'none'}",
         f"- State: {review.phase}",
         f"- Base: {code_span(review.base_ref)} at `{review.base[:12]}`",
+        *([_newer_best_line(review.newer_best)] if review.newer_best else []),
         f"- Planner: {escape_line(review.planner, 100)}",
         *([f"- Digest of the directive: `{review.digest}`"] if review.digest else []),
     ]
     return "\n".join(lines)
+
+
+def _newer_best_line(best: str) -> str:
+    return (
+        f"- **The best is `{best[:12]}` by now, which the base does not contain**: the result is measured "
+        "and recorded, but cannot become the best"
+    )
 
 
 def _objective_section(review: DirectiveReview) -> str:

@@ -128,7 +128,7 @@ def sync_review(repo: Repository, what: str | None, progress: Progress) -> Synce
 
 @dataclass(frozen=True, slots=True)
 class _SyncTarget:
-    """Where remarks are read and kept: the rule, the plan that keeps them, the branch of the request.
+    """The place where remarks are read and kept: the rule, the plan that keeps them, the request's branch.
 
     `base` is the commit that is reviewed against, None if there is none; `named` is what the commit says.
     """
