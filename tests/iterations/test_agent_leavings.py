@@ -191,6 +191,14 @@ def test_a_sparse_checkout_can_be_worked_in(lab: Lab) -> None:
     assert lab.git("status", "--porcelain", cwd=refused.worktree) == ""
 
 
+def test_line_ends_that_git_warns_people_of_cost_no_work(lab: Lab) -> None:
+    campaign(lab)
+    lab.git("config", "core.autocrlf", "true")
+    lab.git("config", "core.safecrlf", "true")
+    assert attempt(lab, "echo 90 >value; mkdir notes; echo why >notes/a").record.verdict == "improved"
+    assert lab.show("iter/best:notes/a") == "why\n"
+
+
 def run_without_privilege(lab: Lab, *argv: str) -> Ran:
     """Run a command line as a user whom the permissions of files bind, which those of root do not."""
     words = command_line(*argv)

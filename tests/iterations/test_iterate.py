@@ -316,3 +316,12 @@ def test_a_red_base_stops_before_anyone_is_paid(lab: Lab) -> None:
     ran = lab.run("git-iterate", "--from-red")
     assert (ran.status, (lab.root / "paid").exists()) == (0, True), ran.err
     assert "improved. cost 90 points, the first valid result" in ran.out
+
+
+def test_a_folder_for_worktrees_inside_the_repository_is_refused_before_anyone_is_paid(lab: Lab) -> None:
+    campaign(lab)
+    lab.git("config", "planner.worktrees", "places")
+    before = lab.refs()
+    ran = lab.run("git-iterate")
+    assert (ran.status, ran.err.startswith("error: "), "lies inside" in ran.err) == (2, True, True), ran.err
+    assert lab.refs() == before

@@ -83,6 +83,23 @@ def test_forged_records_end_no_command(lab: Lab) -> None:
     assert sorted(reader.damaged) == names
 
 
+def test_a_record_has_the_id_of_its_name_whatever_it_says(lab: Lab) -> None:
+    workshop(lab)
+    assert lab.run("git-plan", "task", "add", "one").status == 0
+    name = "20261121T100009Z-dddddddd"
+    document = {**record(1, lab.git("rev-parse", "HEAD"), 100.0, "shrink").document(), "id": "x"}
+    lab.rival("refs/heads/plan/default", refnames.record_path(name), json.dumps(document))
+    assert [kept.id for kept in read_ledger(lab.repo, "default")] == [name]
+    for argv in (
+        ("git-record", "show", name),
+        ("git-record", "log", "--json"),
+        ("git-plan", "manual", "pack"),
+    ):
+        ran = lab.run(*argv)
+        assert (ran.status, "E_SCHEMA" in ran.err) == (0, False), ran.err
+    assert json.loads(lab.run("git-record", "show", name, "--json").out)["id"] == name
+
+
 def test_ids_that_are_checked_together_are_ids_one_by_one() -> None:
     ids = RecordIds("2026-01-01T00:00:00Z")
     good = "20231114T222020Z-abcdefgh"

@@ -26,7 +26,7 @@ from git_planner.flows.measuring.benches.bench import Bench
 from git_planner.flows.planning import manual
 from git_planner.flows.planning.ask_planner import PlannedIteration, make_iteration
 from git_planner.flows.planning.campaign import Goal, PlanOptions, open_campaign
-from git_planner.flows.planning.iteration_start import worktree_path
+from git_planner.flows.planning.iteration_start import check_worktree_folder, worktree_path
 from git_planner.flows.plans.current_plan import needed_plan
 from git_planner.flows.records import remeasure_best
 from git_planner.flows.records.ledger import read_ledger
@@ -180,12 +180,16 @@ def plan_attempt(
 
     Raises:
         PlannerError: E_SIGN if commits cannot be signed; E_MEASURE if the base has no valid result; errors of
-            planning, which use up only a number; E_DIRTY in place; E_REVIEW if too many directives wait.
+            planning, which use up only a number; E_DIRTY in place; E_USAGE without a place for worktrees;
+            E_REVIEW if too many directives wait.
     """
     repo.ident()
-    agent_worktree.check_signing(repo, read_settings(repo).sign_timeout)
+    own_settings = read_settings(repo)
+    agent_worktree.check_signing(repo, own_settings.sign_timeout)
     if options.in_place:
         inplace.check_worktree(repo)
+    else:
+        check_worktree_folder(own_settings, repo)
     if options.from_ref is None:
         remeasure_best.remeasure_best(repo, needed_plan(repo, options.plan), None, progress, options.bench)
     campaign = open_campaign(repo, _plan_options(options, None))

@@ -47,11 +47,11 @@ def commit_subject(text: str) -> str:
     return line if len(line) <= SUBJECT_CHARACTERS else line[: SUBJECT_CHARACTERS - 1].rstrip() + "…"
 
 
-def worktree_path(settings: Settings, repo: Repository, state: IterationState) -> Path:
-    """Return a new path for an iteration's worktree, outside the repository.
+def check_worktree_folder(settings: Settings, repo: Repository) -> None:
+    """Refuse a folder for worktrees inside the repository.
 
     Raises:
-        PlannerError: E_USAGE when the folder for worktrees lies inside the repository, or cannot be made.
+        PlannerError: E_USAGE.
     """
     folder = settings.worktrees
     for inside in (repo.top, repo.common):
@@ -61,6 +61,16 @@ def worktree_path(settings: Settings, repo: Repository, state: IterationState) -
                 f"'{folder}' for worktrees lies inside '{inside}'",
                 hint="set 'git config planner.worktrees' to a folder outside",
             )
+
+
+def worktree_path(settings: Settings, repo: Repository, state: IterationState) -> Path:
+    """Return a new path for an iteration's worktree, outside the repository.
+
+    Raises:
+        PlannerError: E_USAGE when the folder for worktrees lies inside the repository, or cannot be made.
+    """
+    check_worktree_folder(settings, repo)
+    folder = settings.worktrees
     try:
         make_shared(folder, repo.common)
     except OSError as error:

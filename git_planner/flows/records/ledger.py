@@ -76,7 +76,7 @@ def _records(repo: Repository, ref: str) -> Iterator[Record | str]:
         if name.endswith(".json"):
             try:
                 _check_name(name, ids)
-                yield read_record(content, name)
+                yield _named(read_record(content, name), name[:-5])
             except PlannerError as error:
                 yield error.message
 
@@ -146,7 +146,8 @@ def find_record(repo: Repository, plan: str, record_id: str) -> Record:
             f"'{record_id}' is no record of plan '{plan}'",
             hint="list records with 'git record log'",
         )
-    return _as_shown(read_record(content, refnames.record_path(record_id)), read_disputes(repo, ref))
+    record = _named(read_record(content, refnames.record_path(record_id)), record_id)
+    return _as_shown(record, read_disputes(repo, ref))
 
 
 def read_baseline_proof(
@@ -272,6 +273,11 @@ class LedgerReader:
 def _renamed(row: RecordRow, record_id: str) -> RecordRow:
     """Return the row of a file that says another id than its name does: it was not written by us."""
     return row._replace(id=record_id, blob="")
+
+
+def _named(record: Record, record_id: str) -> Record:
+    """Return the record of a file by the id of its name, whatever it says itself."""
+    return record if record.id == record_id else record.with_(id=record_id)
 
 
 def _as_shown(record: Record, reasons: Mapping[str, str]) -> Record:

@@ -17,7 +17,13 @@ from git_planner.gitio.git import Git
 from git_planner.gitio.repository import Repository
 from git_planner.owned_folder import temporary_folder
 
-_OFF = (f"core.hooksPath={os.devnull}", "core.fsmonitor=false", "submodule.recurse=false")
+# `core.safecrlf` refuses content for its line ends, which only a person can change.
+_OFF = (
+    f"core.hooksPath={os.devnull}",
+    "core.fsmonitor=false",
+    "core.safecrlf=false",
+    "submodule.recurse=false",
+)
 _FILTER = re.compile(r"(?s)filter\.([^=]+)\.(clean|smudge|process)")
 # A program on PATH that takes nothing that it could start from the files of a worktree.
 _LFS = re.compile(r"git[- ]lfs [a-z -]*(?:%f)?")
