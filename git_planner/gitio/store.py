@@ -276,18 +276,19 @@ class Store:
     def _snapshot(self, ref: str, tips: _Tips, batch: Batch) -> Snapshot:
         return Snapshot(ref, tips.oids.get(ref), batch, self._restore_pauses)
 
-    def reserve(self, prefix: str, taken: Iterable[int] = ()) -> int:
-        """Reserve and return the next free number under a prefix: only one writer can create its ref.
+    def reserve(self, prefix: str, choose: Callable[[Iterable[int]], int], taken: Iterable[int] = ()) -> int:
+        """Reserve and return a free number under a prefix: only one writer can create its ref.
 
         Args:
             prefix: such as 'refs/planner/numbers/iter/'.
+            choose: from the numbers in use to the next one.
             taken: numbers that are in use elsewhere, such as in branch names of a clone.
         """
-        used = [int(name) for name in self.numbers(prefix) if name.isdigit()]
-        number = max([0, *used, *taken]) + 1
+        used = {*taken, *(int(name) for name in self.numbers(prefix) if name.isdigit())}
         (blob,) = write_blobs(self.repo.git, {"": os.urandom(20).hex().encode()}).values()
         with self._reader() as batch:
             for _ in range(TRIES * 10):
+                number = choose(used)
                 ref = f"{prefix}{number:04d}"
                 update = partial(self._update, f"create {ref}\0{blob}\0", [(ref, blob)])
                 result = fresh_objects.move(self.repo, batch, [blob], update)
@@ -295,7 +296,7 @@ class Store:
                     return number
                 if self.repo.maybe(ref, "object") is None:
                     raise self._refused([ref], result)
-                number += 1
+                used.add(number)
         raise PlannerError(
             "E_CONFLICT", f"no free number under '{prefix}'", hint="run the same command again"
         )

@@ -10,6 +10,10 @@ from typing import NamedTuple
 
 from git_planner.errors import PlannerError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 HEADS = "refs/heads/"
 PLAN = "plan/"
 ITER = "iter/"
@@ -37,11 +41,25 @@ NOISE = "experiments/noise"
 DISPUTES = "experiments/disputes"
 
 MAX_SLUG = 40
+# The last number of an iteration, a packet or a task.
+MAX_NUMBER = 999_999_999
 ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 _ITERATION = re.compile(r"iter/(\d{4,9})-([a-z0-9]+(?:-[a-z0-9]+)*)")
 _NAME = re.compile(r"[a-z0-9]+(?:[-_.][a-z0-9]+)*")
 _RUN = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 MAX_RUN, MAX_TURN, MAX_VARIANT = 80, 99, 999
+
+
+def next_number(taken: Iterable[int]) -> int:
+    """Return the number after the largest one, where names have room for it.
+
+    A branch or task from somewhere else may have the last number, and does not end all numbering: then it is
+    the largest free number that follows a taken one.
+    """
+    known = {0, *taken}
+    if (after := max(known) + 1) <= MAX_NUMBER:
+        return after
+    return max(number + 1 for number in known if number < MAX_NUMBER and number + 1 not in known)
 
 
 def slug(text: str, fallback: str = "auto") -> str:

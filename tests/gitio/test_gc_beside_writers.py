@@ -23,6 +23,7 @@ from git_planner.gitio.fresh import fresh_objects, held_packs
 from git_planner.gitio.remote import fetch
 from git_planner.gitio.repository import open_repository
 from git_planner.gitio.store import Message, Move, Step, Store, Tag, Write
+from git_planner.rules.refnames import next_number
 from tests.hooks.hooked_repository import guarded_lab
 from tests.support.gc_race import race
 from tests.support.lab import GIT, Lab
@@ -216,7 +217,7 @@ def test_a_gc_that_read_the_refs_before_deletes_nothing_that_is_needed(lab: Lab)
     before = loose(lab)
     start_gc(lab)
     write_all(lab.store)
-    number = lab.store.reserve(NUMBERS)
+    number = lab.store.reserve(NUMBERS, next_number)
     for path in loose(lab) - before:
         path.unlink()
     check_all(lab)

@@ -15,6 +15,7 @@ from git_planner.errors import PlannerError
 from git_planner.gitio import git as spawns
 from git_planner.gitio.repository import open_repository
 from git_planner.gitio.store import Delete, Edits, Message, Move, Snapshot, Store, Tag, Write
+from git_planner.rules.refnames import MAX_NUMBER, next_number
 from tests.support.lab import Lab
 from tests.support.sweeps import sampled
 
@@ -133,15 +134,13 @@ def test_refs_move_together_or_not_at_all(lab: Lab) -> None:
 
 
 def test_numbers_are_reserved_once_and_skip_those_in_use(lab: Lab) -> None:
-    prefix = "refs/planner/numbers/iter/"
-    assert [lab.store.reserve(prefix), lab.store.reserve(prefix, [7, 3]), lab.store.reserve(prefix)] == [
-        1,
-        8,
-        9,
-    ]
-    assert sorted(name for name in lab.refs() if name.startswith(prefix)) == [
-        f"{prefix}{number:04d}" for number in (1, 8, 9)
-    ]
+    def reserve(*taken: int) -> int:
+        return lab.store.reserve("refs/planner/numbers/iter/", next_number, taken)
+
+    assert [reserve(), reserve(7, 3), reserve(), reserve(MAX_NUMBER), reserve()] == [1, 8, 9, 10, 11]
+    # Another writer may have the last number reserved, too.
+    lab.git("update-ref", f"refs/planner/numbers/iter/{MAX_NUMBER}", "HEAD")
+    assert [reserve(), reserve(MAX_NUMBER - 1, 20)] == [12, 21]
 
 
 @pytest.mark.parametrize("kind", [("--bare",), ("--object-format=sha256",), ()])

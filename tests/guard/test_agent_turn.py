@@ -13,6 +13,7 @@ from git_planner.flows.guard.agent_turn import agent_turn
 from git_planner.folders import remove_folder
 from git_planner.gitio.repository import TURNS
 from git_planner.gitio.store import Delete, Message, Move, Snapshot, Store
+from git_planner.rules.refnames import next_number
 from git_planner.turn_notes import noted_moves
 from tests.support import small_campaign
 from tests.support.lab import GIT, Lab
@@ -66,7 +67,7 @@ def test_moves_of_git_planner_and_of_people_stay(lab: Lab, moved: tuple[str, str
             assert [path.name for path in lab.repo.private(TURNS).iterdir()] != ["abandoned"]
             ours = lab.store.edit(PLAN, lambda _: {"x": b"1"}, Message("ours"))
             lab.store.transact([BEST], lambda _: [Move(BEST, second)])
-            assert lab.store.reserve("refs/planner/numbers/iter/") == 1
+            assert lab.store.reserve("refs/planner/numbers/iter/", next_number) == 1
             # A person's commit on another iteration.
             lab.git("update-ref", OTHER, second)
         refs = lab.refs()

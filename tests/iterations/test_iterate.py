@@ -325,3 +325,11 @@ def test_a_folder_for_worktrees_inside_the_repository_is_refused_before_anyone_i
     ran = lab.run("git-iterate")
     assert (ran.status, ran.err.startswith("error: "), "lies inside" in ran.err) == (2, True, True), ran.err
     assert lab.refs() == before
+
+
+def test_a_branch_with_the_last_number_does_not_end_all_iterations(lab: Lab) -> None:
+    campaign(lab)
+    lab.git("update-ref", "refs/remotes/origin/iter/999999999-theirs", "HEAD")
+    lab.git("update-ref", "refs/remotes/origin/plan/999999999-theirs", "HEAD")
+    assert attempt(lab, "echo 90 >value", slug="ours").state.branch == "iter/0001-ours"
+    assert "plan/0001-" in lab.run("git-plan", "manual", "pack").out

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from git_planner.errors import PlannerError
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.plans import pages
-from git_planner.rules.tasks.task import task_id_for, task_number
+from git_planner.rules.refnames import MAX_NUMBER, next_number
+from git_planner.rules.tasks.task import new_numbers, task_id_for, task_number
+from tests.support.lab import Lab
 
 
 @pytest.mark.parametrize(
@@ -26,6 +28,27 @@ def test_what_is_no_task(text: str) -> None:
     with pytest.raises(PlannerError) as caught:
         task_number(text)
     assert caught.value.code == "E_NAME"
+
+
+@given(st.sets(st.integers(1, 9) | st.integers(MAX_NUMBER - 3, MAX_NUMBER), max_size=9))
+def test_a_next_number_is_free_and_has_room(taken: set[int]) -> None:
+    number = next_number(taken)
+    assert 1 <= number <= MAX_NUMBER
+    assert number not in taken
+    assert number == 1 or number - 1 in taken
+    if MAX_NUMBER not in taken:
+        assert number == max(taken, default=0) + 1
+
+
+def test_a_task_with_the_last_number_does_not_end_all_adding(lab: Lab) -> None:
+    lab.commit("policy", {".git-planner.yml": "schema: git-planner/policy@1\ncorrectness: {run: [x]}\n"})
+    assert lab.run("git-plan", "task", "add", "one").status == 0
+    plan = lab.show("plan/default:.plans/default/plan.json")
+    lab.rival("refs/heads/plan/default", ".plans/default/plan.json", plan.replace("_001", f"_{MAX_NUMBER}"))
+    added = lab.run("git-plan", "task", "add", "two")
+    assert (added.status, added.out.split()[0]) == (0, "task_001"), added.err
+    numbers = new_numbers([MAX_NUMBER, 3])
+    assert [next(numbers), next(numbers)] == [4, 5]
 
 
 @given(st.lists(st.integers(1, 3000), unique=True))

@@ -107,7 +107,7 @@ def draft_options(repo: Repository, options: PlanOptions, progress: Progress) ->
     campaign = plan_folder.campaign
     settings = request_settings(repo, campaign)
     planner = registry.make_planner(settings.planner, campaign.base.policy, settings, repo)
-    number = Store(repo).reserve(PACKET_NUMBERS, taken_numbers(repo, refnames.PLAN))
+    number = Store(repo).reserve(PACKET_NUMBERS, refnames.next_number, taken_numbers(repo, refnames.PLAN))
     request = campaign.packet_request(number, refnames.PLAN + plan_folder.plan, settings.planner_model)
     packet = _with_documents(
         plan_folder, build_packet(repo, request, read_ledger(repo, plan_folder.plan), progress=progress)

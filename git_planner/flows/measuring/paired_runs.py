@@ -70,7 +70,7 @@ def prepare_rival(
         rows: the plan's ledger.
     """
     numbers = [row.number for row in rows if row.number is not None]
-    number = Store(repo).reserve(f"{refnames.COMPARISONS}{plan}/", numbers)
+    number = Store(repo).reserve(f"{refnames.COMPARISONS}{plan}/", refnames.next_number, numbers)
     return Rival(top.id, tree, paired_design.plan_comparison(metric.pairs, number))
 
 

@@ -156,7 +156,7 @@ def make_planning_plan(repo: Repository, options: PlanOptions, progress: Progres
     campaign = open_campaign(repo, options)
     settings = request_settings(repo, campaign)
     planner = registry.make_planner(settings.planner, campaign.base.policy, settings, repo)
-    number = Store(repo).reserve(PACKET_NUMBERS, taken_numbers(repo, refnames.PLAN))
+    number = Store(repo).reserve(PACKET_NUMBERS, refnames.next_number, taken_numbers(repo, refnames.PLAN))
     folder = repo.private("runs", f"plan-{number:04d}")
     request = campaign.packet_request(number, refnames.PLAN + campaign.plan, settings.planner_model)
     packet = build_packet(repo, request, read_ledger(repo, campaign.plan), progress=progress)

@@ -22,7 +22,7 @@ SUBJECT_CHARACTERS = 100
 
 def reserve_number(repo: Repository) -> int:
     """Reserve the number of a new iteration: the next one unused in all known refs."""
-    return Store(repo).reserve(refnames.NUMBERS, taken_numbers(repo, refnames.ITER))
+    return Store(repo).reserve(refnames.NUMBERS, refnames.next_number, taken_numbers(repo, refnames.ITER))
 
 
 def state_commit(repo: Repository, state: IterationState) -> str:

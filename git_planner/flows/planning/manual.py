@@ -127,7 +127,7 @@ def make_packet_branch(
         remeasure_best.remeasure_best(repo, needed_plan(repo, options.plan), None, progress)
     campaign = open_campaign(repo, options)
     store = Store(repo)
-    number = store.reserve(PACKET_NUMBERS, taken_numbers(repo, refnames.PLAN))
+    number = store.reserve(PACKET_NUMBERS, refnames.next_number, taken_numbers(repo, refnames.PLAN))
     branch = f"{refnames.PLAN}{number:04d}-{refnames.slug(options.slug or '')}"
     request = campaign.packet_request(number, branch, options.model)
     packet = build_packet(repo, request, read_ledger(repo, campaign.plan), progress=progress)

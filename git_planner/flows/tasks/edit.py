@@ -222,7 +222,7 @@ def add_task(repo: Repository, plan: str | None, fields: TaskFields, uid: str) -
         if pages.FIRST_PAGE not in plan_pages:
             plan_pages[pages.FIRST_PAGE] = plans.split_plan(campaign.document)[pages.FIRST_PAGE]
         numbers = [task_number(document["id"]) for page in plan_pages.values() for document in page["tasks"]]
-        number = max(numbers, default=0) + 1
+        number = refnames.next_number(numbers)
         empty = Task(id=task_id_for(number), uid=uid, title="")
         task = masked_task(_with_fields(empty, fields, campaign.plan, numbers))
         _check_no_cycle(plan_pages, task)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from git_planner.rules import refnames
 from git_planner.rules.documents.canonical_json import compact
 from git_planner.rules.documents.canonical_json import digest as json_digest
 from git_planner.rules.documents.merge_values import (
@@ -226,7 +227,7 @@ def _free_number(number: int, used: Iterable[int], *, complete: bool) -> int | N
     if after < first + PAGE_SIZE:
         return after
     gaps = (gap for gap in range(first, first + PAGE_SIZE) if gap not in page)
-    return next(gaps, max(used) + 1 if complete else None)
+    return next(gaps, refnames.next_number(used) if complete else None)
 
 
 def _by_key(tasks: Iterable[Document]) -> dict[_Key, dict[str, Any]]:

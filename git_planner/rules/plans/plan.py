@@ -9,7 +9,7 @@ from typing import Any
 from git_planner.errors import PlannerError
 from git_planner.rules import refnames
 from git_planner.rules.plans.pages import FIRST_PAGE, sort_pages, split_tasks
-from git_planner.rules.tasks.task import STATUSES, Task, derive_uid, task_id_for, task_number
+from git_planner.rules.tasks.task import STATUSES, Task, derive_uid, new_numbers, task_id_for, task_number
 
 SCHEMA = "git-planner/plan@1"
 _PACKET_NAME = re.compile(r"\d{4,9}-.*")
@@ -101,8 +101,8 @@ def add_steps(plan: Mapping[str, Any], answer: Mapping[str, Any], digest: str) -
     if plan["planning_plan"] == digest:
         return dict(plan)
     kept = [_cancel_outdated(task, digest) for task in plan["tasks"]]
-    first = max((task_number(task["id"]) for task in kept), default=0) + 1
-    ids = {step["id"]: task_id_for(number) for number, step in enumerate(answer["steps"], first)}
+    numbers = new_numbers(task_number(task["id"]) for task in kept)
+    ids = {step["id"]: task_id_for(number) for step, number in zip(answer["steps"], numbers, strict=False)}
     tasks = [_task_from_step(step, ids, digest).document() for step in answer["steps"]]
     return {**plan, "planning_plan": digest, "tasks": [*kept, *tasks]}
 

@@ -14,7 +14,15 @@ from typing import Any, Literal
 from git_planner.rules.specs.change import TASKS, SpecChange, change_folder
 from git_planner.rules.specs.items import SpecItem
 from git_planner.rules.specs.overrides import Overrides
-from git_planner.rules.tasks.task import SpecOrigin, Task, TaskEvidence, derive_uid, task_id_for, task_number
+from git_planner.rules.tasks.task import (
+    SpecOrigin,
+    Task,
+    TaskEvidence,
+    derive_uid,
+    new_numbers,
+    task_id_for,
+    task_number,
+)
 from git_planner.rules.tasks.transitions import TRANSITIONS, add_evidence, move_task, requeue_task
 
 EffectKind = Literal["added", "changed", "done", "reopened", "restored", "cancelled", "kept", "refused"]
@@ -104,14 +112,13 @@ def task_ids(tasks: Sequence[Task], change: SpecChange) -> dict[str, SpecItem]:
 
 
 def _ids(tasks: Sequence[Task], known: Mapping[str, Task], items: Sequence[SpecItem]) -> dict[str, str]:
-    number = max((task.number for task in tasks), default=0)
+    numbers = new_numbers(task.number for task in tasks)
     ids = {}
     for item in items:
         if item.key in known:
             ids[item.key] = known[item.key].id
         else:
-            number += 1
-            ids[item.key] = task_id_for(number)
+            ids[item.key] = task_id_for(next(numbers))
     return ids
 
 

@@ -6,10 +6,11 @@ are in rules/tasks/transitions.py.
 
 # No postponed annotations: NamedTuple would compile each of some seventy at import, on the path of the hooks.
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 from git_planner.errors import PlannerError
+from git_planner.rules.refnames import next_number
 
 TaskStatus = Literal[
     "todo",
@@ -268,6 +269,14 @@ def task_number(task: str) -> int:
         hint = f"did you mean '{task_id_for(int(digits[0]))}'?" if digits else "try 'task_001'"
         raise PlannerError("E_NAME", f"{task[:80]!r} is not a task id: 'task_' and a number", hint=hint)
     return int(match[1])
+
+
+def new_numbers(taken: Iterable[int]) -> Iterator[int]:
+    """Yield numbers for new tasks, one after the other."""
+    used = set(taken)
+    while True:
+        used.add(number := next_number(used))
+        yield number
 
 
 def task_id_for(number: int) -> str:

@@ -15,6 +15,7 @@ from git_planner.flows.iterations.iterate import IterateOptions, iterate
 from git_planner.flows.iterations.unfinished.resume import resume_iteration
 from git_planner.flows.planning.list_iterations import list_iterations
 from git_planner.flows.records.ledger import read_ledger
+from git_planner.rules.refnames import next_number
 from tests.support.lab import Lab
 from tests.support.signalling import is_running, kill_without_agents, wait_for
 from tests.support.small_campaign import agent, attempt, campaign, hush, sound
@@ -160,7 +161,7 @@ def test_nothing_to_resume_says_so(lab: Lab) -> None:
         resume_iteration(lab.repo, 1, IterateOptions(), hush).did
         == "it is done: cost 90 points (-10 against 100)"
     )
-    lab.store.reserve("refs/planner/numbers/iter/")
+    lab.store.reserve("refs/planner/numbers/iter/", next_number)
     assert resume_iteration(lab.repo, 2, IterateOptions(), hush).found == "reserved"
     with pytest.raises(PlannerError) as caught:
         resume_iteration(lab.repo, 9, IterateOptions(), hush)
