@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
+import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from git_planner.gitio.content.reused_export import ReusedExport
+from git_planner.gitio.kept.kept_folder import kept_tree_of
 from tests.iterations.unfinished.test_resume import interrupt
 from tests.support.lab import Lab
 from tests.support.small_campaign import attempt, campaign
@@ -101,3 +105,17 @@ def test_a_remote_of_any_name_is_found(lab: Lab, tmp_path: Path, name: str) -> N
     assert document["remotes"] == [name]
     assert lab.run("git-planner", "uninstall", "--yes").status == 0
     assert "planner" not in lab.git("config", "--local", "--list")
+
+
+def test_the_folder_of_the_last_record_goes(lab: Lab) -> None:
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as cache:
+        lab.env["XDG_CACHE_HOME"] = cache
+        with lab.entered():
+            with closing(ReusedExport(lab.repo, reuse=True)) as folder, folder.holding("HEAD^{tree}"):
+                pass
+            if (kept := kept_tree_of(lab.repo)) is None:
+                pytest.skip("the file system of /var/tmp is not one that folders are kept on")
+        assert f"would remove '{kept.path}'" in lab.run("git-planner", "uninstall", "--dry-run").out
+        assert lab.run("git-planner", "uninstall", "--yes").status == 0
+        assert not kept.path.exists()
+        assert "nothing of git-planner is here" in lab.run("git-planner", "uninstall").out

@@ -72,6 +72,8 @@ def _lines(traces: Traces, *, work: bool) -> Iterator[str]:
             yield f"the worktree '{place.path}'"
     if traces.folder is not None:
         yield f"'{traces.folder}' ({size_text(traces.size)}): logs, caches, notes of this clone"
+    if traces.kept is not None:
+        yield f"'{traces.kept.path}' ({size_text(traces.kept.size)}): the folder of the last record"
 
 
 def _print(traces: Traces, lines: list[str]) -> None:

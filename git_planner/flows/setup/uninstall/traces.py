@@ -17,6 +17,7 @@ from git_planner.flows.runs.store import has_open_sessions, list_runs
 from git_planner.flows.setup.register_client import registrations
 from git_planner.flows.sharing import merge_driver, remote_setup
 from git_planner.gitio import history
+from git_planner.gitio.kept.kept_folder import KeptTree, kept_tree_of
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
 from git_planner.rules.refnames import POLICY_FILE
@@ -33,7 +34,8 @@ class Traces:
     `running` is what still works in it, one sentence each. `config` are keys of the repository's
     configuration, `remotes` those with refspecs of ours, `refs` the private refs (ref -> object id) and
     `work` those of them with commits that nothing else keeps. `worktrees` are those of iterations.
-    `folder` is the private folder in the git directory with its `size` in bytes, None if there is none.
+    `folder` is the private folder in the git directory with its `size` in bytes, None if there is none, and
+    `kept` the measured folder in the user's cache.
     `outside` is what an uninstallation leaves alone, one sentence each.
     """
 
@@ -47,6 +49,7 @@ class Traces:
     worktrees: tuple[PrunedWorktree, ...]
     folder: Path | None
     size: int
+    kept: KeptTree | None
     outside: tuple[str, ...]
 
     @property
@@ -54,7 +57,16 @@ class Traces:
         """Return whether nothing is left that an uninstallation removes."""
         removable = any(place.why is None for place in self.worktrees)
         has_refs = len(self.refs) > len(self.work)
-        found = (self.hooks, self.driver, self.config, self.remotes, has_refs, removable, self.folder)
+        found = (
+            self.hooks,
+            self.driver,
+            self.config,
+            self.remotes,
+            has_refs,
+            removable,
+            self.folder,
+            self.kept,
+        )
         return not any(found)
 
     def document(self) -> dict[str, Any]:
@@ -70,6 +82,7 @@ class Traces:
             "worktrees": [place.document() for place in self.worktrees],
             "folder": str(self.folder) if self.folder else None,
             "bytes": self.size,
+            "kept": str(self.kept.path) if self.kept else None,
             "outside": list(self.outside),
         }
 
@@ -94,6 +107,7 @@ def find_traces(repo: Repository) -> Traces:
         worktrees=prune_worktrees(repo, _ignore, dry_run=True).places,
         folder=folder if exists else None,
         size=process_lock.disk_use(folder) if exists else 0,
+        kept=kept_tree_of(repo),
         outside=tuple(_outside(repo)),
     )
 

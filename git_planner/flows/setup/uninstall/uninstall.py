@@ -12,6 +12,7 @@ from git_planner.flows.iterations.prune import prune_worktrees
 from git_planner.flows.setup.init import undo_init
 from git_planner.flows.setup.uninstall.traces import Traces, find_traces
 from git_planner.flows.sharing import remote_setup
+from git_planner.gitio.kept.kept_folder import remove_kept
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Snapshot, Step, Store
 from git_planner.progress import Progress
@@ -61,6 +62,8 @@ def uninstall(repo: Repository, progress: Progress, *, work: bool) -> Uninstalle
     _remove_refs(repo, [ref for ref in before.refs if work or ref not in before.work], progress)
     for key in before.config:
         repo.git.run("config", "--local", "--unset-all", key)
+    if before.kept is not None and not remove_kept(before.kept):
+        progress(f"kept '{before.kept.path}': a record measures in it")
     shutil.rmtree(repo.private(), ignore_errors=True)
     return Uninstalled(before, find_traces(repo), hooks.left)
 
