@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -69,6 +70,22 @@ def test_tests_that_may_fail_do_not_count_and_lost_ones_do(lab: Lab) -> None:
         " 1 of 3 tests skipped"
     )
     lab.commit("renames", {"results/a": PASSED.replace("divides", "other")})
+    assert recorded(lab).reason == "tests_shrank"
+
+
+def test_ids_of_tests_hold_no_keys_and_those_of_the_policy_are_found(lab: Lab) -> None:
+    known, other, third = (f"ghp_{letter * 36}" for letter in "abc")
+    text = policy(run="[sh, check.sh]", proof="tap", require=f"['login {known}']")
+    report = f"ok 1 - login {known}\nok 2 - login {other}\nok 3 - login {third}\n"
+    lab.commit("base", {".git-planner.yml": text, "check.sh": TAP, "results/a": report})
+    base = recorded(lab)
+    assert base.tests is not None
+    assert (base.verdict, base.tests.passed) == ("baseline", 3)
+    masked = "login [redacted:github-token]"
+    tests = json.loads(lab.show(f"plan/default:experiments/tests/{base.tests.ids}.json"))
+    assert tests["passed"] == sorted((f"login {known}", masked, f"{masked} № 2"))
+    lab.git("switch", "-q", "-c", "topic")
+    lab.commit("lost", {"results/a": report.replace("ok 3", "not ok 3 # SKIP")})
     assert recorded(lab).reason == "tests_shrank"
 
 

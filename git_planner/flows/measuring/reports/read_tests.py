@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from git_planner import redact
 from git_planner.flows.measuring.reports.left_files import (
     find_left_files,
     is_regular,
@@ -42,7 +43,13 @@ def read_tests(correctness: Correctness, done: process.Finished, place: Path) ->
         return contents
     # Outside the sandbox the folder has another name in every run, and a link may lead to it.
     folders = (str(place), os.path.realpath(place))
-    read = bounded_call.call(lambda: registry.read_proof(correctness.proof, contents, folders))
+    # What the policy names is committed already, and must be found.
+    named = {*correctness.require, *correctness.may_fail}
+
+    def mask(text: str) -> str:
+        return text if text in named else redact.mask_text(text)
+
+    read = bounded_call.call(lambda: registry.read_proof(correctness.proof, contents, folders, mask))
     if isinstance(read, bounded_call.Stopped):
         return no_proof(f"reading the report {read.why}")
     return read

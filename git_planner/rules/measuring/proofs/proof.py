@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -56,18 +56,21 @@ def proof_from(document: Mapping[str, Any]) -> Proof:
     return Proof({test: outcome for outcome in WORST for test in document[outcome]})
 
 
-def proof_of(outcomes: Outcomes, places: Sequence[str] = ()) -> Proof | Refusal:
+def proof_of(
+    outcomes: Outcomes, places: Sequence[str] = (), mask: Callable[[str], str] | None = None
+) -> Proof | Refusal:
     """Build the proof from the outcomes that a reader returns.
 
     Args:
         outcomes: the tests in the report's order.
         places: the names of the run's temporary folder, on which ids must not depend.
+        mask: masks the secrets of a text.
     """
     if not outcomes:
         return no_proof("the report has no test")
     if len(outcomes) > _MAX_TESTS:
         return no_proof(f"the report has {len(outcomes):,} tests; at most {_MAX_TESTS:,} are read")
-    return Proof(_with_unique_ids(_in_place(outcomes, places)))
+    return Proof(_with_unique_ids(_masked(list(_in_place(outcomes, places)), mask)))
 
 
 def no_proof(sentence: str) -> Refusal:
@@ -126,4 +129,14 @@ def _in_place(
     for test, outcome in outcomes:
         for folder, name in folders:
             test = test.replace(folder, name)  # noqa: PLW2901
-        yield printable_id(test), outcome
+        yield test, outcome
+
+
+def _masked(outcomes: Outcomes, mask: Callable[[str], str] | None) -> Iterator[tuple[str, TestOutcome]]:
+    """Yield outcomes with printable ids that hold no secrets, as the parameters of a test may."""
+    text = "\n".join(test for test, _ in outcomes)
+    # One look at all ids is quicker by far than one at each.
+    if mask is None or mask(text) == text:
+        mask = str
+    for test, outcome in outcomes:
+        yield printable_id(mask(test)), outcome

@@ -67,13 +67,19 @@ def names_report(run: Sequence[str]) -> bool:
     return any(PLACEHOLDER in word for word in run)
 
 
-def read_proof(name: str, reports: Sequence[bytes], places: Sequence[str] = ()) -> Proof | Refusal:
+def read_proof(
+    name: str,
+    reports: Sequence[bytes],
+    places: Sequence[str] = (),
+    mask: Callable[[str], str] | None = None,
+) -> Proof | Refusal:
     """Read the reports of one run.
 
     Args:
         name: the format.
         reports: the content of each file or stream; none if the command left none.
         places: the names of the run's temporary folder, on which ids must not depend.
+        mask: masks the secrets of a text; ids are committed.
 
     Returns:
         The proof, or a refusal with the reason 'no_proof'.
@@ -93,4 +99,4 @@ def read_proof(name: str, reports: Sequence[bytes], places: Sequence[str] = ()) 
         if isinstance(part, Refusal):
             return part
         outcomes += part
-    return proof_of(outcomes, places)
+    return proof_of(outcomes, places, mask)
