@@ -231,6 +231,12 @@ COMMANDS: dict[str, dict[str, Row]] = {
             "set up a repository",
             "Configure the remote that plans are shared through.",
         ),
+        "cache": Row(
+            "git_planner.cache",
+            "cache",
+            "set up a repository",
+            "List and remove what the policy's steps have made.",
+        ),
         "completion": Row(
             "git_planner.shell.completion",
             "completion",

@@ -14,6 +14,7 @@ from pathlib import Path
 from git_planner import redact
 from git_planner.errors import PlannerError
 from git_planner.flows.measuring import sandbox_paths
+from git_planner.flows.measuring.editable_installs import working_tree_fault
 from git_planner.gitio.repository import Repository
 from git_planner.host import jail, process
 from git_planner.host.jail import NoJail
@@ -22,6 +23,7 @@ from git_planner.host.process import Finished
 from git_planner.rules.measuring.startup import startup_problem
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Policy
+from git_planner.rules.policy.steps import PreparingStep
 
 # SOURCE_DATE_EPOCH for archives and byte code: the first date that zip can hold.
 _EPOCH = "315532800"
@@ -64,7 +66,7 @@ class CommandRunner:
         around: Sequence[str] = (),
         on_start: Callable[[], None] = lambda: None,
         watch: Callable[[], None] | None = None,
-        network: bool = False,
+        step: PreparingStep | None = None,
     ) -> CommandResult:
         """Run a command in an exported tree.
 
@@ -78,10 +80,13 @@ class CommandRunner:
             around: the same outside the sandbox, such as an observer.
             on_start: called after the command has been started.
             watch: called now and then while it runs, besides `on_tick`.
-            network: whether it may use the network; then it gets the variables for that.
+            step: the step of the policy that it is; one with network gets the variables for that.
         """
         if isinstance(self.jail, NoJail) and self.policy.jail == "required":
             return CommandResult(None, Refusal("no_jail", self.jail.why))
+        if step is None and (fault := working_tree_fault(self.repo, argv, place / "tree", search_path())):
+            return CommandResult(None, Refusal("working_tree", fault))
+        network = step is not None and step.network
         try:
             variables = _environment(self.policy, place, network=network)
             command, env = sandbox_paths.sandboxed_command(

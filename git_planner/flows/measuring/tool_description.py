@@ -103,10 +103,10 @@ def _module_folders(program: Path, real: Path) -> Iterator[Path]:
     # Absolute, but not resolved: an interpreter finds its environment beside the link that it was started by.
     prefixes = dict.fromkeys((program.parent.parent, real.parent.parent))
     for prefix in prefixes:
-        yield from _libraries(prefix)
+        yield from python_libraries(prefix)
 
 
-def _libraries(prefix: Path) -> Iterator[Path]:
+def python_libraries(prefix: Path) -> Iterator[Path]:
     """Yield the folders of modules of one installation."""
     for library in ("lib", "lib64", "local/lib"):
         with suppress(OSError):
@@ -126,7 +126,7 @@ def search_folders(prefixes: Iterable[str]) -> frozenset[str]:
     """
     folders: set[str] = set()
     for prefix in map(Path, prefixes):
-        for modules in _libraries(prefix):
+        for modules in python_libraries(prefix):
             for name in _relevant_names(modules):
                 if name.endswith(".pth"):
                     with suppress(OSError), open(modules / name, "rb") as file:

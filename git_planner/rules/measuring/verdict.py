@@ -28,6 +28,7 @@ UNMEASURED = (
     "missing_tool",
     "no_jail",
     "unprepared",
+    "working_tree",
     "submodule",
     "implementer_failed",
     "no_baseline",

@@ -33,6 +33,7 @@ REASONS = {
     "crash": "the benchmark crashed",
     "timeout": "the time allowed for a command ran out",
     "missing_tool": "a program or module that the policy names is not installed",
+    "working_tree": "an editable installation lets the working tree be measured",
     "unprepared": "a step of the policy, with the base's inputs, made nothing to measure with",
     "prepare_failed": "a step of the policy failed with the inputs of the change",
     "build_failed": "the build failed",

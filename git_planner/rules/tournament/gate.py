@@ -164,7 +164,7 @@ def refused_result(gate: Gate, reason: str, sentence: str) -> GateResult:
 
     What this machine lacks is no fault of the variant: the gate is skipped.
     """
-    if reason in ("missing_tool", "no_jail", "submodule", "unprepared"):
+    if reason in ("missing_tool", "no_jail", "submodule", "unprepared", "working_tree"):
         return GateResult(gate.name, "skipped", SKIPPED, message=sentence, required=gate.required)
     code = "E_DEADLINE" if reason == "timeout" else _CODES.get(gate.name, "E_GATE")
     return GateResult(gate.name, "failed", code, message=sentence, required=gate.required)

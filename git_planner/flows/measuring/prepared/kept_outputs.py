@@ -33,7 +33,6 @@ from git_planner.owned_folder import owned_folder
 from git_planner.progress import Progress
 from git_planner.rules.policy.steps import PreparingStep
 
-FOLDER = "prepared"
 SEAL = "seal.json"
 MAKING = "making-"
 _PAUSE = 0.1
@@ -79,7 +78,7 @@ class OutputStore:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._stack = ExitStack()
-        self._top = working_places.cache_folder(FOLDER)
+        self._top = working_places.cache_folder(working_places.OUTPUTS)
 
     def __enter__(self) -> OutputStore:
         """Return the store."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from git_planner.gitio import export
 from git_planner.gitio.content.reused_export import ReusedExport
 from git_planner.gitio.fresh.fresh_objects import restore_missing
 from git_planner.host.jail import Jail
-from git_planner.progress import Progress, Step
+from git_planner.progress import Progress, Step, ticker
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy import globs
 from git_planner.rules.policy.policy import Policy, pathspecs
@@ -192,8 +192,10 @@ class Preparation:
             export.write_entries(self._repo.git, listed, place / "tree")
             for output in step.outputs:
                 place_path(place, output).parent.mkdir(parents=True, exist_ok=True)
-            with self._showing(place, earlier), self._sparing(place):
-                ran = self._runner.run(name, step.run, place, seconds=step.timeout, network=step.network)
+            with self._showing(place, earlier):
+                ran = self._runner.run(
+                    name, step.run, place, seconds=step.timeout, watch=self._sparing(place), step=step
+                )
             if ran.done is not None:
                 took = self._seconds.get(name, 0.0) + ran.done.seconds
                 self._seconds[name] = round(took, 3)
@@ -213,14 +215,10 @@ class Preparation:
             with working_places.emptied(self._fixed_place()) as place:
                 yield place
 
-    @contextmanager
-    def _sparing(self, place: Path) -> Iterator[None]:
-        """End what runs before it has filled the disk."""
-        before = self._runner.on_tick
+    def _sparing(self, place: Path) -> Callable[[], None]:
+        """Return a function that ends what runs before it has filled the disk."""
 
-        def tick() -> None:
-            if before is not None:
-                before()
+        def check() -> None:
             disk = os.statvfs(place)
             if disk.f_bavail * disk.f_frsize < self._reserve:
                 raise PlannerError(
@@ -229,11 +227,7 @@ class Preparation:
                     hint="make room, for example with 'git planner cache prune'",
                 )
 
-        self._runner.on_tick = tick
-        try:
-            yield
-        finally:
-            self._runner.on_tick = before
+        return ticker(self._progress, also=check)
 
     def _unprepared(self, step: PreparingStep, sentence: str, *, is_changed: bool) -> UnpreparedError:
         failed = "build_failed" if step.is_build else "prepare_failed"

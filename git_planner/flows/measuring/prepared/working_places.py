@@ -15,7 +15,18 @@ from git_planner import atomic_file
 from git_planner.errors import PlannerError
 from git_planner.folders import remove_folder
 
+# Folders in this user's cache: kept outputs, and places to measure in.
+OUTPUTS, PLACES = "prepared", "measured"
 _MOST_PLACES = 64
+
+
+def existing_folder(name: str) -> Path | None:
+    """Return a folder of this user's cache; None if there is none, or it is empty."""
+    folder = _cache() / name
+    try:
+        return folder if os.listdir(folder) else None
+    except OSError:
+        return None
 
 
 def cache_folder(name: str) -> Path:
@@ -24,7 +35,7 @@ def cache_folder(name: str) -> Path:
     Raises:
         PlannerError: E_UNWRITABLE.
     """
-    top = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "git-planner" / name
+    top = _cache() / name
     try:
         top.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -36,6 +47,10 @@ def cache_folder(name: str) -> Path:
     return top.resolve()
 
 
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "git-planner"
+
+
 @contextmanager
 def fixed_place() -> Iterator[Path]:
     """Yield a folder with a name of few, which no other program uses meanwhile.
@@ -43,7 +58,7 @@ def fixed_place() -> Iterator[Path]:
     Raises:
         PlannerError: E_BUSY, E_UNWRITABLE.
     """
-    top = cache_folder("measured")
+    top = cache_folder(PLACES)
     for number in range(_MOST_PLACES):
         with (top / f"{number}.lock").open("ab") as file:
             if atomic_file.lock_now(file):

@@ -12,6 +12,7 @@ from git_planner.config.settings import read_settings
 from git_planner.flows.hooks.manifest import installed_manifest
 from git_planner.flows.iterations import process_lock
 from git_planner.flows.iterations.prune import PrunedWorktree, prune_worktrees
+from git_planner.flows.measuring.prepared.working_places import OUTPUTS, existing_folder
 from git_planner.flows.runs.heartbeat import check_liveness
 from git_planner.flows.runs.store import has_open_sessions, list_runs
 from git_planner.flows.setup.register_client import registrations
@@ -157,6 +158,8 @@ def _outside(repo: Repository) -> Iterator[str]:
     for where, path in _CI_FILES.items():
         if repo.top is not None and os.path.lexists(repo.top / path):
             yield f"'{path}' stays, with templates and owners: git planner ci {where} --remove"
+    if kept := existing_folder(OUTPUTS):
+        yield f"'{kept}' stays, what steps made for all repositories: git planner cache prune --unused 0"
     for registration in registrations(repo.top):
         client, _, scope = registration.partition(" ")
         yield f"the MCP server is registered with {client} {scope}: git planner mcp unregister {client}"
