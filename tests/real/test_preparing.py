@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from git_planner.flows.measuring import sandbox_paths
 from tests.measuring.prepared.test_prepare import kept, record
+from tests.support.benchmark_project import iteration
 from tests.support.lab import Lab
 
 pytestmark = pytest.mark.real
@@ -49,6 +52,12 @@ TEST = "from humming.value import VALUE\n\n\ndef test_value():\n    assert VALUE
 TAPE = "const test = require('tape');\ntest('value', t => { t.equal(require('..'), 1); t.end(); });\n"
 
 
+@pytest.fixture(autouse=True)
+def reachable(lab: Lab) -> None:
+    """Let the laboratory reach the registries as this machine does."""
+    lab.env |= sandbox_paths.network_environment()
+
+
 @pytest.mark.parametrize("jail", ["required", "off"])
 def test_an_editable_installation_measures_the_candidate(lab: Lab, jail: str) -> None:
     lab.commit(
@@ -76,7 +85,7 @@ def test_npm_installs_once_and_the_lockfile_decides(lab: Lab, tmp_path: Path) ->
     assert npm is not None
     (tmp_path / "package.json").write_text(json.dumps(PACKAGE))
     lock = [npm, "install", "--package-lock-only", "--no-audit", "--no-fund"]
-    subprocess.run(lock, cwd=tmp_path, check=True, timeout=300)
+    subprocess.run(lock, cwd=tmp_path, check=True, timeout=300, env={**os.environ, "HOME": str(tmp_path)})
     lab.commit(
         "project",
         {
@@ -93,6 +102,7 @@ def test_npm_installs_once_and_the_lockfile_decides(lab: Lab, tmp_path: Path) ->
     wrong = record(lab)
     assert (wrong["verdict"], wrong["reason"]) == ("invalid", "incorrect")
     assert "prepare-dependencies" not in wrong["seconds"]
+    iteration(lab, 1, "HEAD~1")
     lab.commit("no lockfile", {"package-lock.json": None})
     assert record(lab)["reason"] == "guard"
     assert len(kept(lab)) == 1
