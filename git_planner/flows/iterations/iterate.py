@@ -268,6 +268,7 @@ def loop(
             threshold_met=result is not None and result.record.threshold_met,
         )
         if result is not None:
+            progress(f"attempt {totals.attempts}: {result.record.verdict}: {result.record.summary}")
             results[-1:] = [_remove_worktree(repo, result) for result in results[-1:]]
             results.append(result)
     progress(f"stopped: {stopped}")

@@ -17,6 +17,8 @@ _HEAD = re.compile(
 _END = re.compile(
     r"(?:={3,}|_{3,}|-{20,})|(?:FAIL|ERROR): |-{4} |--- (?:PASS|FAIL|SKIP)|(?:not )?ok \d|\s*[✖✔●] |failures:"
 )
+# A line of a stack that is about the runtime, and not about the project.
+_FRAME = re.compile(r"[( ]node:[\w/]+:\d+:\d+\)?$")
 
 
 def failure_excerpt(stdout: str, stderr: str, test: str | None) -> tuple[str, ...]:
@@ -48,10 +50,14 @@ def _block_of(lines: Sequence[str], title: str) -> list[str]:
     start = heads[0]
     block: list[str] = []
     for line in lines[start + 1 : start + _MAX_BLOCK]:
+        # TAP gives the details as a document of YAML.
+        if block and block[0].strip() == "---" and line.strip() == "...":
+            return block[1:]
         # A line of dashes right below the title belongs to it.
         if _END.match(line) and block:
             break
-        if not re.fullmatch(r"[=_-]*", line.strip()):
+        is_rule = re.fullmatch(r"[=_-]*", line.strip()) and (block or line.strip() != "---")
+        if not is_rule and not _FRAME.search(line):
             block.append(line)
     return block
 

@@ -71,7 +71,7 @@ ok 3 - other
         ),
         (UNITTEST, "m.C.test_a", ("Traceback (most recent call last):", "AssertionError: 1 != 2")),
         (CARGO, "breaks", ("thread 'breaks' panicked at tests/whole.rs:2:23:", "no")),
-        (TAP, "divides", ("  operator: equal", "  ...")),
+        (TAP, "divides", ("  operator: equal",)),
         ("hello\n\nfailed badly\n", "other", ("hello", "failed badly")),
         ("hello\n", None, ("hello",)),
     ],
@@ -79,6 +79,23 @@ ok 3 - other
 def test_what_was_printed_about_a_test(output: str, test: str | None, lines: tuple[str, ...]) -> None:
     assert failure_excerpt(output, "", test) == lines
     assert failure_excerpt("", output, test) == lines
+
+
+def test_the_details_of_tap_show_the_error_and_no_frames_of_the_runtime() -> None:
+    frames = "".join(f"    Test.run (node:internal/test_runner/test:{number}:25)\n" for number in range(12))
+    details = (
+        "  location: '/measured/tree/test/a.test.js:2:1'",
+        "  error: '-1 == 3'",
+        "  expected: 3",
+        "  actual: -1",
+        "  stack: |-",
+        "    TestContext.<anonymous> (/measured/tree/test/a.test.js:2:19)",
+    )
+    shown = "\n".join(details)
+    output = (
+        f"# Subtest: adds\nnot ok 1 - adds\n  ---\n{shown}\n{frames}  ...\n# Subtest: adds more\nok 2 - x\n"
+    )
+    assert failure_excerpt(output, "", "adds") == details
 
 
 def test_excerpts_are_short_and_quickly_found() -> None:
