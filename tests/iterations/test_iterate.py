@@ -190,14 +190,14 @@ def test_a_loop_goes_on_after_invalid_attempts_and_ends_by_its_rule(lab: Lab) ->
         f'n=$(cat "{counter}" 2>/dev/null || echo 0); n=$((n+1)); echo $n >"{counter}"\n'
         "case $n in 1) echo 90 >value;; 2) echo 1 >tests/test_it;; 3) exit 1;; *) echo 8$n >value;; esac",
     )
-    told: list[str] = []
-    outcome = flow.loop(lab.repo, LoopOptions(IterateOptions(), count=5), told.append)
-    verdicts = [line for line in told if re.match(r"attempt \d: ", line)]
+    messages: list[str] = []
+    outcome = flow.loop(lab.repo, LoopOptions(IterateOptions(), count=5), messages.append)
+    verdicts = [line for line in messages if re.match(r"attempt \d: ", line)]
     assert [line.split(": ")[1] for line in verdicts] == [
         *("improved", "invalid", "unmeasured", "improved", "worse")
     ]
-    # Each is told as it falls, before the next attempt begins.
-    assert told.index(verdicts[0]) < told.index("attempt 2")
+    # Each is messages as it falls, before the next attempt begins.
+    assert messages.index(verdicts[0]) < messages.index("attempt 2")
     assert [(result.record.verdict, result.record.value) for result in outcome.attempts] == [
         ("improved", 90.0),
         ("invalid", None),
