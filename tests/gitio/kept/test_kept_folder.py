@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from git_planner.gitio import git as spawning
 from git_planner.gitio.content.reused_export import ReusedExport
 from git_planner.gitio.kept import kept_folder
 from git_planner.gitio.kept.kept_folder import cache_folder, kept_tree_of, kept_trees, remove_kept
@@ -247,6 +248,7 @@ KILLED = """
 import os, signal, sys
 from contextlib import closing
 from pathlib import Path
+from git_planner.gitio import git as spawning
 from git_planner.gitio.content.reused_export import ReusedExport
 from git_planner.gitio.repository import open_repository
 with closing(ReusedExport(open_repository(Path(sys.argv[1])), reuse=True)) as folder:
@@ -285,3 +287,17 @@ def test_old_folders_and_those_beyond_a_number_are_removed(
     assert kept.path.name in names
     assert "other-8" not in names
     assert first
+
+
+def test_the_next_candidate_of_many_files_costs_a_few_programs_and_writes_only_what_differs(
+    lab: Lab, cache: Path
+) -> None:
+    files = {f"d{number % 20}/f{number}": f"{number}\n" for number in range(2_000)}
+    one = lab.git("rev-parse", lab.commit("one", files) + "^{tree}")
+    two = lab.git("rev-parse", lab.commit("two", {"d1/f1": "other\n"}) + "^{tree}")
+    first = record(lab, one)
+    calls = spawning.spawned
+    second = record(lab, two)
+    assert spawning.spawned - calls <= 4
+    assert set(second) - same_inodes(first, second) == {"d1/f1"}
+    assert second["d1/f1"][0] == "other\n"
