@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -47,6 +48,8 @@ def test_a_damaged_record_is_refused_by_its_name(document: Any, lab: Lab) -> Non
     with pytest.raises(PlannerError, match=r"'x\.json' in the ledger is not a record") as caught:
         read_record(content, "x.json")
     assert caught.value.code == "E_JSON"
+    # It says why in words, not in those of Python.
+    assert re.search(r"Error|object|NoneType", caught.value.message) is None
     lab.commit("ledger", {f"{refnames.RECORDS}/x.json": content.decode()})
     lab.git("branch", f"{refnames.PLAN}default")
     # In a ledger it is ignored, by its name.

@@ -317,6 +317,17 @@ def _save_cache(path: Path, rows: Mapping[str, RecordRow]) -> None:
 def _unreadable_error(where: str, error: Exception) -> PlannerError:
     return PlannerError(
         "E_JSON",
-        f"'{where}' in the ledger is not a record ({type(error).__name__}: {str(error)[:200]})",
+        f"'{where}' in the ledger is not a record ({_why(error)})",
         hint="see who wrote it with 'git log' on the plan's branch",
     )
+
+
+def _why(error: Exception) -> str:
+    """Return in words why a document is not a record."""
+    if isinstance(error, KeyError):
+        return f"it has no {str(error)[:100]}"
+    if isinstance(error, PlannerError):
+        return error.message[:200]
+    # Python's own words about types say nothing to a person.
+    is_ours = isinstance(error, ValueError) or str(error).startswith("'")
+    return str(error)[:200] if is_ours else "it is not a document of the expected form"
