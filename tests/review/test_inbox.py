@@ -8,6 +8,19 @@ from tests.support.servers.hosting_site import HostingSite, answered_packet, hos
 from tests.support.workshop import directive, one_document
 
 
+def test_a_packet_that_was_applied_waits_for_nothing(lab: Lab) -> None:
+    hosted(lab, "{directives: off}")
+    packet = answered_packet(lab, directive())
+
+    def packets() -> list[str]:
+        items = one_document(lab.run("git-plan", "inbox", "--json").out)["items"]
+        return [item["subject"] for item in items if item["kind"] == "packet"]
+
+    assert packets() == [packet]
+    assert lab.run("git-plan", "manual", "apply", "--from", packet).status == 0
+    assert packets() == []
+
+
 def reviews(lab: Lab) -> list[tuple[str, str, str]]:
     """Return subject, text and command of the reviews in the inbox."""
     items = one_document(lab.run("git-plan", "inbox", "--json").out)["items"]

@@ -167,11 +167,19 @@ def _iteration_item(iteration: Iteration, times: dict[str, str]) -> InboxItem:
     return InboxItem(kind, since, iteration.state.plan, branch, text, command)
 
 
+def _is_applied(repo: Repository, ref: str) -> bool:
+    """Return whether the answer on a packet's branch has become an iteration, as its last commit says."""
+    answer = repo.git.read_object("contents", ref)
+    return answer is not None and b"\nPlanner-Op: manual-apply\n" in bytes(answer[3])
+
+
 def _of_branches(repo: Repository, times: dict[str, str]) -> Iterator[InboxItem]:
     """Yield packets that wait for an answer, proposals of the guard, and plans whose branch is gone."""
     for ref, since in times.items():
         branch = refnames.short_name(ref)
         if plans.packet_slug(branch):
+            if _is_applied(repo, ref):
+                continue
             text = "its prompt waits for an answer"
             yield InboxItem("packet", since, None, branch, text, f"git plan manual apply --from {branch}")
         elif branch.startswith(refnames.PROPOSALS) and not _is_merged(repo, ref):
