@@ -2,7 +2,7 @@
 # Fetch the projects that tests/real/projects sets up, as they were published: fetch_projects.sh FOLDER PYTHON.
 # Packages are unpacked, not installed. It needs pip, npm and, on Debian, apt-get; without apt-get the projects in Go, Rust and C are left out.
 set -eu
-PYASN1=0.6.1 HUMANIZE=4.12.3 FASTIFY_ERROR=4.3.0 QUOTE_STREAM=1.0.2
+PYASN1=0.6.1 PYTEST=9.2.0 FREEZEGUN=1.5.5 HUMANIZE=4.12.3 FASTIFY_ERROR=4.3.0 QUOTE_STREAM=1.0.2
 mkdir -p "$1"
 folder=$(cd "$1" && pwd)
 python=$2
@@ -30,6 +30,9 @@ tarball() {
 
 sdist pyasn1 $PYASN1
 sdist humanize $HUMANIZE
+# What a person installs to test it.
+"$python" -m venv --clear "$folder/humanize-tools"
+"$folder/humanize-tools/bin/python" -m pip install --quiet --disable-pip-version-check pytest==$PYTEST freezegun==$FREEZEGUN
 tarball fastify-error @fastify/error@$FASTIFY_ERROR fastify-error-$FASTIFY_ERROR.tgz
 tarball quote-stream quote-stream@$QUOTE_STREAM quote-stream-$QUOTE_STREAM.tgz
 # A published package has no lockfile; its repository has.

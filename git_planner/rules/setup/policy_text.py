@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from git_planner.rules.setup.detect_benchmarks import SuggestedMetric
+from git_planner.rules.setup.detect_steps import SuggestedStep
 from git_planner.rules.setup.detect_tests import DetectedTests
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./=-]*[A-Za-z_./=][A-Za-z0-9_./=-]*")
@@ -15,13 +16,19 @@ _OF_METRICS = ("no_metric", "ambiguous_metric", "unsteady_metric", "implausible"
 _WORDS = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
 
 
-def policy_text(base: str, tests: DetectedTests, metrics: Sequence[SuggestedMetric] = ()) -> str:
+def policy_text(
+    base: str,
+    tests: DetectedTests,
+    metrics: Sequence[SuggestedMetric] = (),
+    steps: Sequence[SuggestedStep] = (),
+) -> str:
     """Return the text of a policy.
 
     Args:
         base: the base branch.
         tests: how the project runs its tests.
         metrics: metrics to suggest, as comments.
+        steps: what is prepared for the tests.
     """
     lines = [
         "# The policy of git-planner; 'git help gitplanner-policy' explains every key.",
@@ -33,6 +40,7 @@ def policy_text(base: str, tests: DetectedTests, metrics: Sequence[SuggestedMetr
         "# Paths that no iteration may change: tests, what configures them, lockfiles.",
         f"guard: {_flow(tests.guard)}",
         "",
+        *_prepare(steps),
         *_correctness(tests),
         "",
         "# The metrics, of which the first decides; without them, only the tests are checked.",
@@ -45,6 +53,24 @@ _EXAMPLE = (
     "# metrics:",
     "#   - {name: cycles, run: [./bench], pattern: 'CYCLES: (\\d+)', better: lower}",
 )
+
+
+def _prepare(steps: Sequence[SuggestedStep]) -> list[str]:
+    if not steps:
+        return []
+    lines = [
+        "# What the tests need and git does not hold: made once for the same inputs, kept outside the tree.",
+        "prepare:",
+    ]
+    for step in steps:
+        lines += [
+            f"  - name: {step.name}",
+            f"    run: {_flow(step.run)}",
+            f"    inputs: {_flow(step.inputs)}",
+            f"    outputs: {_flow(step.outputs)}",
+            *([] if step.network else ["    network: false"]),
+        ]
+    return [*lines, ""]
 
 
 def _correctness(tests: DetectedTests) -> list[str]:

@@ -19,9 +19,10 @@ class Published:
     """A project as published.
 
     `template` is what `git planner init` recognises, `tests` the number of tests that pass, and `metric` the
-    one line of the policy that is edited, in place of '# metrics:'. `page` is the page of its language, and
-    `needs` are programs. Of the candidates, `broken` breaks a test, `weakened` edits one, `deleted` removes
-    some, and `gain` is an improvement; `skipped` is committed to the base branch by a person.
+    one line of the policy that is edited, in place of '# metrics:'. `page` is the page of its language,
+    `needs` are programs, `tools` is a folder of them that was fetched. Of the candidates, `broken` breaks a
+    test, `weakened` edits one, `deleted` removes some, and `gain` is an improvement; `skipped` is committed
+    to the base branch by a person.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Published:
     skipped: Edit
     gain: Edit
     needs: tuple[str, ...] = ()
+    tools: str = ""
 
 
 PYASN1 = Published(
@@ -201,4 +203,43 @@ CJSON = Published(
     ),
     needs=("cmake", "cc"),
 )
-PROJECTS = (PYASN1, FASTIFY_ERROR, XXHASH, CRATE, CJSON)
+HUMANIZE = Published(
+    "humanize",
+    "4.12.3",
+    "python",
+    "pytest",
+    607,
+    "metrics: [{name: calls, run: [env, PYTHONPATH=src, python, '-c', 'import cProfile, humanize;"
+    ' cProfile.run("humanize.natural_list([1, 2, 3, 4])")\'],'
+    " pattern: '(\\d+) function calls', better: lower}]",
+    Edit("src/humanize/lists.py", "len(items) == 2", "len(items) == 3"),
+    Edit("tests/test_lists.py", '([[""]], ""),\n', ""),
+    Edit("tests/test_filesize.py"),
+    Edit("tests/test_lists.py", "@pytest.mark.parametrize(", "@pytest.mark.skip\n@pytest.mark.parametrize("),
+    Edit(
+        "src/humanize/lists.py",
+        '", ".join(str(item) for item in items[:-1])',
+        '", ".join(map(str, items[:-1]))',
+    ),
+    tools="humanize-tools/bin",
+)
+QUOTE_STREAM = Published(
+    "quote-stream",
+    "1.0.2",
+    "node",
+    "tape",
+    4,
+    "metrics: [{name: size, run: [npm, pack, '--dry-run', '--json'],"
+    " pointer: /0/unpackedSize, better: lower}]",
+    Edit("index.js", "escapeN: Buffer('\\\\n')", "escapeN: Buffer('n')"),
+    Edit("test/simple.js", "t.equal(body.toString('utf8'), '\"abc\"')", "t.ok(body)"),
+    Edit("test/whitespace.js"),
+    Edit("test/simple.js", "'\"abc\"')", "'\"abc\"', { skip: true })"),
+    Edit(
+        "index.js",
+        "        if (offset === 0) this.push(buf)\n        else this.push(buf.slice(offset));\n",
+        "        this.push(buf.slice(offset));\n",
+    ),
+    needs=("node", "npm"),
+)
+PROJECTS = (HUMANIZE, QUOTE_STREAM, PYASN1, FASTIFY_ERROR, XXHASH, CRATE, CJSON)

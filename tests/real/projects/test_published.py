@@ -83,6 +83,8 @@ def test_a_published_project(project: Published) -> None:
         story = Story(project, place.lab)
         if toolchains := rustup_home(os.environ["PATH"]):
             place.lab.env["RUSTUP_HOME"] = str(toolchains)
+        if project.tools:
+            place.lab.env["PATH"] = f"{fetched(f'projects/{project.tools}')}:{place.lab.env['PATH']}"
         play(story, fetched(f"projects/{project.name}"))
     for check in CHECKS:
         check(story)
@@ -94,7 +96,9 @@ def play(story: Story, source: Path) -> None:
     shutil.copytree(source, lab.path, symlinks=True, dirs_exist_ok=True)
     lab.git("add", "--all")
     # A crate keeps its lockfile out of its repository, but what is measured needs it.
-    lab.git("add", "--force", *(name for name in ("Cargo.lock",) if (lab.path / name).exists()), ".")
+    for name in ("Cargo.lock", "vendor"):
+        if (lab.path / name).exists():
+            lab.git("add", "--force", name)
     lab.git("commit", "-q", "-m", f"{project.name} {project.version} as published")
     story.trial = story.git("init", "planner", "init", "--yes")
     policy = lab.path / ".git-planner.yml"

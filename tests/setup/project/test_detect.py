@@ -8,6 +8,7 @@ import pytest
 
 from git_planner.config.policy_file import parse_policy
 from git_planner.rules.setup.detect_benchmarks import suggest_metrics
+from git_planner.rules.setup.detect_steps import suggest_steps
 from git_planner.rules.setup.detect_tests import detect_tests
 from git_planner.rules.setup.policy_text import policy_text
 from git_planner.rules.setup.project import Project
@@ -249,3 +250,35 @@ def test_hostile_files_are_no_project() -> None:
     files = {"package.json": "[" * 100_000, "pyproject.toml": "a." * 100_000, "Cargo.toml": "\0"}
     names = [tests.name for tests in detect_tests(Project(tuple(files), files))]
     assert names == ["cargo"]
+
+
+def test_dependencies_are_installed_by_their_lockfile() -> None:
+    texts = {"package.json": package("tape test/*.js", tape="5")}
+    for lock, run in (("package-lock.json", "npm ci"), ("pnpm-lock.yaml", "pnpm install"), (None, None)):
+        project = Project(("package.json", "test/a.js", *([lock] if lock else [])), texts)
+        tests = detect_tests(project)[0]
+        steps = suggest_steps(project, tests)
+        assert [" ".join(step.run[:2]) for step in steps] == ([run] if run else [])
+        policy = parse_policy(policy_text("main", tests, (), steps).encode(), "policy")
+        outputs = [(step.inputs, step.outputs) for step in policy.prepare]
+        assert outputs == ([(("package.json", lock), ("node_modules",))] if lock else [])
+
+
+@pytest.mark.parametrize(
+    ("config", "file"),
+    [
+        ("[tool.hatch.build.hooks.vcs]\nversion-file = 'src/x/_version.py'", "src/x/_version.py"),
+        ("[tool.setuptools_scm]\nversion_file = '_version.py'", "_version.py"),
+        ("[tool.setuptools_scm]\nwrite_to = '../_version.py'", None),
+        ("[tool.setuptools_scm]\nwrite_to = 'a; reboot.py'", None),
+        ("[tool.setuptools_scm]\nwrite_to = 'src/x/__init__.py'", None),
+    ],
+)
+def test_a_version_file_that_a_build_makes_is_prepared(config: str, file: str | None) -> None:
+    texts = {"pyproject.toml": config, "tests/test_a.py": PYTEST}
+    project = Project(("pyproject.toml", "src/x/__init__.py", "tests/test_a.py"), texts)
+    tests = detect_tests(project)[0]
+    steps = suggest_steps(project, tests)
+    policy = parse_policy(policy_text("main", tests, (), steps).encode(), "policy")
+    assert [step.outputs for step in policy.prepare] == ([(file,)] if file else [])
+    assert not any(step.network for step in policy.prepare)

@@ -13,6 +13,7 @@ from git_planner.host import bounded_call
 from git_planner.host.machine import search_path
 from git_planner.rules.setup import test_files
 from git_planner.rules.setup.detect_benchmarks import SuggestedMetric, suggest_metrics
+from git_planner.rules.setup.detect_steps import SuggestedStep, suggest_steps
 from git_planner.rules.setup.detect_tests import DetectedTests, detect_tests
 from git_planner.rules.setup.policy_text import policy_text
 from git_planner.rules.setup.project import FILES_READ, Project
@@ -25,10 +26,14 @@ _MAX_TESTS_READ = 20
 
 @dataclass(frozen=True, slots=True)
 class ProposedPolicy:
-    """The ways in which a project may run its tests, the first proposed, and metrics to suggest."""
+    """The ways in which a project may run its tests, the first proposed, and metrics to suggest.
+
+    `steps` has the steps of 'prepare' for each way.
+    """
 
     tests: Sequence[DetectedTests]
     metrics: Sequence[SuggestedMetric]
+    steps: Sequence[Sequence[SuggestedStep]] = ()
 
     @property
     def names(self) -> list[str]:
@@ -37,8 +42,9 @@ class ProposedPolicy:
 
     def text(self, base: str, name: str | None = None) -> bytes | None:
         """Return the policy with the tests of a name, or the first ones; None if none were recognised."""
-        chosen = [tests for tests in self.tests if name in (None, tests.name)]
-        return policy_text(base, chosen[0], self.metrics).encode() if chosen else None
+        pairs = zip(self.tests, self.steps, strict=True)
+        chosen = next(((tests, steps) for tests, steps in pairs if name in (None, tests.name)), None)
+        return policy_text(base, chosen[0], self.metrics, chosen[1]).encode() if chosen else None
 
 
 def propose_policy(repo: Repository) -> ProposedPolicy:
@@ -52,8 +58,15 @@ def propose_policy(repo: Repository) -> ProposedPolicy:
         return ProposedPolicy((), ())
     project = read_project(repo, head)
     # The files may be written to exhaust their readers: a proposal is not worth that.
-    read = bounded_call.call(lambda: (detect_tests(project), suggest_metrics(project)))
+    read = bounded_call.call(lambda: _propose(project))
     return ProposedPolicy((), ()) if isinstance(read, bounded_call.Stopped) else ProposedPolicy(*read)
+
+
+def _propose(
+    project: Project,
+) -> tuple[list[DetectedTests], list[SuggestedMetric], list[list[SuggestedStep]]]:
+    detected = detect_tests(project)
+    return detected, suggest_metrics(project), [suggest_steps(project, tests) for tests in detected]
 
 
 def check_template(proposed: ProposedPolicy, name: str) -> None:
