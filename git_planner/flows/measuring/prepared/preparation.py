@@ -235,7 +235,7 @@ class Preparation:
         return UnpreparedError(Refusal(reason, f"'{step.name}': {sentence}"))
 
     def _log_tail(self, name: str) -> str:
-        """Return the last lines of a step's output, and where all of it is."""
+        """Return the last lines of a step's output, and the file with all of it."""
         for stream in ("stderr", "stdout"):
             path = self._runner.logs / f"{name}.{stream}"
             if path.is_file() and path.stat().st_size:
@@ -243,7 +243,7 @@ class Preparation:
                     file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
                     lines = file.read(_TAIL_BYTES).decode("utf-8", "replace").strip().splitlines()
                 shown = " | ".join(line.strip()[:300] for line in lines[-_TAIL_LINES:] if line.strip())
-                return f"; last lines: {shown}; log: {path}"
+                return f"; last lines: {shown}; log: {path.name}"
         return ""
 
 
