@@ -28,7 +28,11 @@ NO_SPACE = "echo 'write: No space left on device' >&2; exit 1"
 @pytest.mark.parametrize(
     ("command", "more", "sentence"),
     [
-        ("echo first; echo the cause >&2; exit 3", "", "ended with status 3; last lines: the cause; log: prepare-dependencies.stderr"),
+        (
+            "echo first; echo the cause >&2; exit 3",
+            "",
+            "ended with status 3; last lines: the cause; log: prepare-dependencies.stderr",
+        ),
         ("sleep 60", "timeout: 0.3", "took more than 0.3 seconds"),
         ("true", "", "its output 'vendored' is missing"),
         (LINKED, "", "its output 'vendored' is neither a file nor a folder"),
