@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import statistics
 import time
@@ -15,6 +16,7 @@ from tests.support.lab import Lab, command_line
 
 SIZES = (20_000, 100_000)
 ROUNDS = {20_000: 5, 100_000: 3}
+_PART = 10_000
 POLICY = """\
 schema: git-planner/policy@1
 base: main
@@ -70,7 +72,10 @@ def make_repository(lab: Lab, size: int, candidates: int) -> list[str]:
     """Commit so many files, and candidates that differ in three of them; return the candidates."""
     lab.git("config", "gc.auto", "0")
     files = {f"d{number % 200}/e{number % 10}/f{number}": f"{number}\n" * 20 for number in range(size)}
-    lab.commit("one", {**files, "tests/test_a": "guarded\n", ".git-planner.yml": POLICY})
+    # No more names than a command line holds.
+    for part in range(0, size, _PART):
+        lab.commit("files", dict(itertools.islice(files.items(), part, part + _PART)))
+    lab.commit("policy", {"tests/test_a": "guarded\n", ".git-planner.yml": POLICY})
     lab.git("gc", "-q")
     names = []
     for number in range(candidates):
