@@ -111,3 +111,29 @@ def test_a_plan_with_records_alone_is_told_from_a_missing_one(lab: Lab) -> None:
         "error: the plan 'default' has no task yet (E_NO_PLAN)",
         "hint: add one with 'git plan task add TITLE'",
     ]
+
+
+def missing(lab: Lab) -> dict[str, str]:
+    """The findings of the doctor about plans that are not here: code -> what to do."""
+    findings = json.loads(lab.run("git-planner", "doctor", "--json").out)["findings"]
+    codes = ("plan-gone", "plan-not-pulled", "records-missing")
+    return {finding["code"]: finding["fix"] for finding in findings if finding["code"] in codes}
+
+
+def test_a_fresh_clone_is_told_to_pull(lab: Lab) -> None:
+    planned(lab)
+    fresh = lab.clone("fresh")
+    assert missing(fresh) == {"plan-not-pulled": "git plan pull origin --plan default"}
+    assert fresh.run("git-plan", "pull").status == 0
+    assert missing(fresh) == {}
+
+
+def test_tags_of_records_without_a_ledger_are_told(lab: Lab) -> None:
+    lab.commit("policy", {".git-planner.yml": POLICY})
+    assert missing(lab) == {}
+    lab.git("tag", "best/31-auto-i1", "-m", "new best: size 31")
+    assert missing(lab) == {
+        "records-missing": "git fetch a remote with branches 'plan/*', then: git plan pull"
+    }
+    planned(lab)
+    assert missing(lab) == {}
