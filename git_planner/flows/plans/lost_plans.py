@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from git_planner.flows.plans.page_store import pull_hint
-from git_planner.gitio.history import list_refs
 from git_planner.gitio.refs.branch_tips import lost_branches
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
@@ -25,20 +23,3 @@ def find_lost_plans(repo: Repository) -> Iterator[Diagnostic]:
             message += ", which git has deleted since"
             plan = branch.removeprefix(refnames.PLAN)
             yield Diagnostic("error", "plan-gone", message, branch, f"git plan pull --plan {plan}")
-
-
-def find_missing_plans(repo: Repository) -> Iterator[Diagnostic]:
-    """Yield the lost plans, and in a clone without a plan what shows that there was or is one elsewhere."""
-    lost = list(find_lost_plans(repo))
-    yield from lost
-    if lost or list_refs(repo, refnames.HEADS + refnames.PLAN):
-        return
-    pull = pull_hint(repo, None)
-    tags = sorted(list_refs(repo, refnames.BEST_TAG))
-    if pull is not None:
-        message = "a remote has a plan, with its tasks and records, and this clone has none"
-        yield Diagnostic("warning", "plan-not-pulled", message, pull.rpartition(" ")[2], pull)
-    elif tags:
-        message = "tags name the bests of records, and no plan with these records is here"
-        fetch = "git fetch a remote with branches 'plan/*', then: git plan pull"
-        yield Diagnostic("warning", "records-missing", message, refnames.short_name(tags[-1]), fetch)

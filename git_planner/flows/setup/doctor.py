@@ -24,7 +24,6 @@ from git_planner.flows.hooks import scripts
 from git_planner.flows.hooks.scripts import BACKUP_SUFFIX
 from git_planner.flows.hooks.status import hook_status
 from git_planner.flows.plans.best_place import find_moved_best
-from git_planner.flows.plans.lost_plans import find_missing_plans
 from git_planner.flows.records.ledger import plan_names
 from git_planner.flows.records.standing import best_standings
 from git_planner.flows.setup import man_pages, repository_checks, terminal_check
@@ -430,7 +429,7 @@ def _check_leftovers(context: CheckContext) -> Iterator[Diagnostic]:
 
 
 def _check_lost_plans(context: CheckContext) -> Iterator[Diagnostic]:
-    yield from find_missing_plans(context.repo)
+    yield from repository_checks.find_missing_plans(context.repo)
 
 
 def _check_bests(context: CheckContext) -> Iterator[Diagnostic]:

@@ -8,8 +8,11 @@ from collections.abc import Iterator, Sequence
 
 from git_planner.config.settings import read_settings
 from git_planner.flows.plans.blocked_names import blocking_refs
+from git_planner.flows.plans.lost_plans import find_lost_plans
+from git_planner.flows.plans.page_store import pull_hint
 from git_planner.gitio import history, worktree
 from git_planner.gitio.content.placeholders import find_placeholders
+from git_planner.gitio.history import list_refs
 from git_planner.gitio.repository import Repository
 from git_planner.host import process
 from git_planner.host.machine import search_path
@@ -105,3 +108,20 @@ def missing_module(repo: Repository, run: Sequence[str]) -> str | None:
     look = "import importlib.util, sys; sys.exit(3 if importlib.util.find_spec(sys.argv[1]) is None else 0)"
     done = process.run([run[0], "-c", look, module], cwd=repo.place, seconds=30.0)
     return module if done.status == 3 else None
+
+
+def find_missing_plans(repo: Repository) -> Iterator[Diagnostic]:
+    """Yield the lost plans, and in a clone without a plan what shows that there was or is one elsewhere."""
+    lost = list(find_lost_plans(repo))
+    yield from lost
+    if lost or list_refs(repo, refnames.HEADS + refnames.PLAN):
+        return
+    pull = pull_hint(repo, None)
+    tags = sorted(list_refs(repo, refnames.BEST_TAG))
+    if pull is not None:
+        message = "a remote has a plan, with its tasks and records, and this clone has none"
+        yield Diagnostic("warning", "plan-not-pulled", message, pull.rpartition(" ")[2], pull)
+    elif tags:
+        message = "tags name the bests of records, and no plan with these records is here"
+        fetch = "git fetch a remote with branches 'plan/*', then: git plan pull"
+        yield Diagnostic("warning", "records-missing", message, refnames.short_name(tags[-1]), fetch)
