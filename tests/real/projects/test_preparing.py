@@ -16,6 +16,8 @@ from tests.support.benchmark_project import iteration
 from tests.support.lab import Lab
 
 pytestmark = pytest.mark.real
+# Read before the first laboratory is entered.
+REACHING = sandbox_paths.network_environment()
 
 PYPROJECT = """\
 [build-system]
@@ -55,7 +57,7 @@ TAPE = "const test = require('tape');\ntest('value', t => { t.equal(require('..'
 @pytest.fixture(autouse=True)
 def reachable(lab: Lab) -> None:
     """Let the laboratory reach the registries as this machine does."""
-    lab.env |= sandbox_paths.network_environment()
+    lab.env |= REACHING
 
 
 @pytest.mark.parametrize("jail", ["required", "off"])
