@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from git_planner.host.machine import rustup_home
-from tests.real.conftest import fetched, temporary_place
+from tests.real.conftest import ROOT, fetched, temporary_place
 from tests.real.projects.published import PROJECTS, Edit, Published
 from tests.support.lab import Lab
 
@@ -164,7 +164,16 @@ def a_skipped_test_is_told(story: Story) -> None:
     )
 
 
+def the_page_of_its_language_shows_it(story: Story) -> None:
+    page = (ROOT / f"docs/languages/{story.project.page}.md").read_text(encoding="utf-8")
+    assert f"```yaml\n{story.policy}```" in page
+    assert f"```yaml\n{story.project.metric}\n```" in page
+    for command in ("git planner init --yes", "git record main"):
+        assert f"\n{command}\n" in page
+
+
 CHECKS = (
     *(init_recognises_the_project_and_measures_it, the_base_is_valid, an_edited_test_is_refused),
     *(a_deleted_test_is_refused, a_broken_test_is_caught, an_improvement_is_kept, a_skipped_test_is_told),
+    the_page_of_its_language_shows_it,
 )
