@@ -12,8 +12,6 @@ from typing import Any
 
 from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
-from git_planner.flows.approval.approval import require
-from git_planner.flows.approval.trusted_rule import with_trusted_rule
 from git_planner.flows.guard import trusted_base
 from git_planner.flows.guard.trusted_base import Subject
 from git_planner.flows.measuring.benches.bench import Bench, on_one_worker
@@ -28,7 +26,6 @@ from git_planner.gitio.content.placeholders import find_placeholders
 from git_planner.gitio.repository import Repository
 from git_planner.progress import Progress
 from git_planner.rules import refnames
-from git_planner.rules.approval.subject import state_subject
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.planning.directive import TASK_PLANNER, IterationState
 from git_planner.rules.records.row import REASONS
@@ -104,11 +101,17 @@ def _require_approval(repo: Repository, subject: Subject, progress: Progress) ->
     state = subject.state
     if state is None or state.planner["name"] == TASK_PLANNER:
         return
+    # Most records are cached or ask for no approval, and are spared the import.
+    from git_planner.flows.approval.trusted_rule import with_trusted_rule
+
     policy = with_trusted_rule(repo, subject.policy, "directive")
     start = repo.maybe(f"{refnames.ITERATIONS}{state.iteration:04d}")
     if not policy.review.directives or subject.commit in (start, state.base):
         return
     if all(row.commit != subject.commit for row in LedgerReader(repo).read(subject.plan)):
+        from git_planner.flows.approval.approval import require
+        from git_planner.rules.approval.subject import state_subject
+
         require(
             repo,
             policy,
