@@ -7,14 +7,19 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from git_planner.rules.setup.detect_tests import DetectedTests
-from git_planner.rules.setup.project import Project, node_manager, node_package, parse_toml
+from git_planner.rules.setup.project import Project, node_manager, node_package, node_scripts, parse_toml
 
-# The lockfile of each package manager, and the command that installs exactly what it names.
-_NODE_INSTALLS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "npm": ("package-lock.json", ("npm", "ci", "--no-audit", "--no-fund")),
-    "pnpm": ("pnpm-lock.yaml", ("pnpm", "install", "--frozen-lockfile")),
-    "yarn": ("yarn.lock", ("yarn", "install", "--frozen-lockfile")),
+# The lockfiles of each package manager, and the command that installs exactly what they name.
+_NODE_INSTALLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "npm": (("package-lock.json", "npm-shrinkwrap.json"), ("npm", "ci", "--no-audit", "--no-fund")),
+    "pnpm": (("pnpm-lock.yaml",), ("pnpm", "install", "--frozen-lockfile")),
+    "yarn": (("yarn.lock",), ("yarn", "install", "--frozen-lockfile")),
 }
+# With these an installation needs more of the tree than package.json and a lockfile.
+_NODE_OTHERS = frozenset(("pnpm-workspace.yaml", ".yarnrc.yml", ".pnp.cjs", "node_modules/"))
+_NODE_LOCAL = ("file:", "link:", "workspace:", "portal:", ".", "/")
+# Scripts of the package itself that an installation would run, without the files that they need.
+_NODE_HOOKS = frozenset(("preinstall", "install", "postinstall", "prepublish", "preprepare", "prepare"))
 _NODE_TESTS = frozenset(("node", "npm", "jest", "vitest", "mocha", "ava", "tape"))
 _PYTHON_TESTS = frozenset(("pytest", "unittest"))
 _FILE = re.compile(r"(?:[\w-][\w.-]*/)*[\w-][\w.-]*\.py")
@@ -35,17 +40,33 @@ def suggest_steps(project: Project, tests: DetectedTests) -> list[SuggestedStep]
     """Return the steps that the tests of a project need."""
     if tests.name in _NODE_TESTS:
         return list(_node(project))
+    if tests.name == "go":
+        return list(_go(project))
     return list(_version_file(project)) if tests.name in _PYTHON_TESTS else []
 
 
 def _node(project: Project) -> Iterator[SuggestedStep]:
     package = node_package(project.texts)
     manager = node_manager(project.top, package)
-    lock, install = _NODE_INSTALLS.get(manager, ("", ()))
-    is_needed = any(package.get(key) for key in ("dependencies", "devDependencies"))
-    if is_needed and lock in project.top and "node_modules/" not in project.top:
-        inputs = ("package.json", lock, *(name for name in (".npmrc",) if name in project.top))
-        yield SuggestedStep("dependencies", install, inputs, ("node_modules",), network=True)
+    locks, install = _NODE_INSTALLS.get(manager, ((), ()))
+    lock = next((name for name in locks if name in project.top), None)
+    groups = (package.get(key) for key in ("dependencies", "devDependencies"))
+    versions = [str(version) for group in groups if isinstance(group, dict) for version in group.values()]
+    is_whole = "workspaces" not in package and not _NODE_OTHERS & project.top
+    if lock is None or not versions or not is_whole or any(text.startswith(_NODE_LOCAL) for text in versions):
+        return
+    run = (*install, *(("--ignore-scripts",) if _NODE_HOOKS & set(node_scripts(package)) else ()))
+    inputs = ("package.json", lock, *(name for name in (".npmrc",) if name in project.top))
+    yield SuggestedStep("dependencies", run, inputs, ("node_modules",), network=True)
+
+
+def _go(project: Project) -> Iterator[SuggestedStep]:
+    module = project.texts.get("go.mod", "")
+    # Without a requirement nothing is downloaded; a replacement by a folder needs that folder.
+    is_whole = "require" in module and "=> ." not in module and "=> /" not in module
+    if is_whole and "go.sum" in project.top and not {"go.work", "vendor/"} & project.top:
+        run, inputs = ("go", "mod", "download"), ("go.mod", "go.sum")
+        yield SuggestedStep("modules", run, inputs, ("~/go/pkg/mod",), network=True)
 
 
 def _version_file(project: Project) -> Iterator[SuggestedStep]:

@@ -13,6 +13,8 @@ from git_planner.rules.setup.detect_tests import DetectedTests
 _PLAIN = re.compile(r"[A-Za-z0-9_./=-]*[A-Za-z_./=][A-Za-z0-9_./=-]*")
 # Reasons of refusals that are about a metric.
 _OF_METRICS = ("no_metric", "ambiguous_metric", "unsteady_metric", "implausible", "crash")
+# Reasons of refusals that are about a step.
+_OF_STEPS = ("unprepared", "prepare_failed")
 _WORDS = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
 
 
@@ -124,7 +126,7 @@ def line_to_change(text: str, reason: str) -> str:
         text: the policy.
         reason: the reason code of the refusal.
     """
-    key = "metrics:" if reason in _OF_METRICS else "correctness:"
+    key = "prepare:" if reason in _OF_STEPS else "metrics:" if reason in _OF_METRICS else "correctness:"
     lines = text.splitlines()
     start = next((place for place, line in enumerate(lines) if line.startswith(key)), 0)
     place = next((place for place in range(start, len(lines)) if "run: " in lines[place]), start)

@@ -16,7 +16,16 @@ _TOML_LINE = 10_000
 MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
 # Files of the top folder whose content is needed; of others the name suffices.
 FILES_READ = (
-    *("pyproject.toml", "setup.cfg", "tox.ini", "pytest.ini", "package.json", "composer.json", *MAKEFILES),
+    *(
+        "pyproject.toml",
+        "setup.cfg",
+        "tox.ini",
+        "pytest.ini",
+        "package.json",
+        "composer.json",
+        "go.mod",
+        *MAKEFILES,
+    ),
     *("Cargo.toml", ".config/nextest.toml", "CMakeLists.txt", "meson.build", "pom.xml", "Gemfile.lock"),
     *("build.gradle", "build.gradle.kts", "requirements.txt", "requirements-dev.txt", "asv.conf.json"),
 )
