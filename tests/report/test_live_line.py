@@ -123,8 +123,10 @@ def test_a_pipe_gets_no_drawing(slow: Lab) -> None:
         (b"  1/12 Test  #1: parser ....   Passed 0.01 sec\n", "1 test"),
         ("  \u2713 adds\n  \u2714 parses (3 ms)\n  \u2717 fails\n".encode(), "3 tests"),
         (b"tests/test_a.py ....... [  7%]\ntests/test_b.py ... [ 41%]\n...", "41 %"),
+        (b"..F.s..\n", "7 tests"),
+        (b"....", "4 tests"),
         (b"", ""),
-        (b"x" * 100_000 + b"\nok 1\n" + b"test " * 20_000, "1 test"),
+        (b"y" * 100_000 + b"\nok 1\n" + b"test " * 20_000, "1 test"),
     ],
 )
 def test_the_tests_so_far_are_counted_in_any_pieces(output: bytes, text: str) -> None:

@@ -285,11 +285,7 @@ class _BenchmarkRun:
         counting: Counter | None = None,
     ) -> process.Finished | Refusal:
         nonce = secrets.token_hex(16) if metric and metric_output.is_sealed(metric) else ""
-        watch = (
-            ticker(self.progress, _QUIET)
-            if metric
-            else watch_tests(self.logs / f"{name}.stdout", self.progress)
-        )
+        watch = ticker(self.progress, _QUIET) if metric else watch_tests(self.logs, name, self.progress)
         with cpu_affinity.pinned(cpu_affinity.choose() if metric and metric.pin else None) as free:
             ran = self.runner.run(
                 name,

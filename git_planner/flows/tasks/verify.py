@@ -178,7 +178,7 @@ def run_commands(
                 argv,
                 place,
                 seconds=seconds or _default_deadline(policy),
-                watch=watch_tests(logs / f"{number}.stdout", progress),
+                watch=watch_tests(logs, str(number), progress),
             )
         is_late = result.refusal is not None and result.refusal.reason == "timeout"
         if result.done is None or (result.refusal is not None and not is_late):

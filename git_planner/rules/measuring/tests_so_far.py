@@ -15,6 +15,8 @@ _ENDED = re.compile(
     | \ *\d+/\d+\ Test\ +\# | \ +(?:\xe2\x9c[\x93-\x97]|\xe2\x88\x9a)\ )""",
     re.MULTILINE | re.VERBOSE,
 )
+# unittest, RSpec and others print one letter a test.
+_LETTERS = re.compile(rb"^[.FEsSx*]+$", re.MULTILINE)
 _PERCENT = re.compile(rb"\[ {0,2}(\d{1,3})%\]")
 # A line that is longer is not looked at in one piece.
 _MOST_REST = 4096
@@ -34,6 +36,7 @@ class TestsSoFar:
         text = self._rest + chunk
         whole, newline, self._rest = text.rpartition(b"\n")
         self._count += len(_ENDED.findall(whole + newline))
+        self._count += sum(map(len, _LETTERS.findall(whole)))
         # pytest writes the share at the end of a line.
         if percents := _PERCENT.findall(text):
             self._percent = f"{int(percents[-1])} %"
@@ -43,4 +46,5 @@ class TestsSoFar:
         """Return how far the tests are, such as '37 tests' or '40 %'; empty as long as nothing tells."""
         if self._percent:
             return self._percent
-        return f"{self._count} test{'s' if self._count > 1 else ''}" if self._count else ""
+        count = self._count + (len(self._rest) if _LETTERS.fullmatch(self._rest) else 0)
+        return f"{count} test{'s' if count > 1 else ''}" if count else ""

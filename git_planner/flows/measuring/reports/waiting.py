@@ -52,28 +52,41 @@ class Durations:
         return self._known
 
 
-def watch_tests(output: Path, progress: Progress) -> Callable[[], None]:
+def watch_tests(logs: Path, name: str, progress: Progress) -> Callable[[], None]:
     """Return a function that is called while tests run, and reports how many have ended.
 
     Args:
-        output: the file in which their output grows.
+        logs: the folder in which their output grows.
+        name: the stem of its two files.
         progress: called with a `Tick` at most once a second.
     """
-    so_far, offset, due = TestsSoFar(), 0, time.monotonic() + _PAUSE
+    streams = [_GrowingOutput(logs / f"{name}.{stream}") for stream in ("stdout", "stderr")]
+    due = time.monotonic() + _PAUSE
 
     def look() -> None:
-        nonlocal offset, due
-        if time.monotonic() < due:
-            return
-        with suppress(OSError), atomic_file.open_regular(output) as file:
-            file.seek(offset)
-            chunk = file.read(_MOST_BYTES)
-            offset += len(chunk)
-            so_far.feed(chunk)
-        progress(Tick(str(so_far)))
-        due = time.monotonic() + _PAUSE
+        nonlocal due
+        if time.monotonic() >= due:
+            texts = [stream.read() for stream in streams]
+            progress(Tick(next(filter(None, texts), "")))
+            due = time.monotonic() + _PAUSE
 
     return look
+
+
+class _GrowingOutput:
+    """A file that a command's output is written to, read as it grows."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._offset, self._so_far = path, 0, TestsSoFar()
+
+    def read(self) -> str:
+        """Return how far its tests are."""
+        with suppress(OSError), atomic_file.open_regular(self._path) as file:
+            file.seek(self._offset)
+            chunk = file.read(_MOST_BYTES)
+            self._offset += len(chunk)
+            self._so_far.feed(chunk)
+        return str(self._so_far)
 
 
 def _key(argv: Sequence[str]) -> str:
