@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import suppress
@@ -10,6 +11,22 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+def user_cache() -> Path:
+    """Return the folder for caches of this user; it may not exist.
+
+    Raises:
+        OSError: the user has no home folder, and XDG_CACHE_HOME names none.
+    """
+    from pathlib import Path
+
+    # A relative path is ignored, as the specification of the variable wants it.
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    folder = named if os.path.isabs(named) else os.path.expanduser("~/.cache")
+    if not os.path.isabs(folder):
+        raise FileNotFoundError(errno.ENOENT, "there is no home folder", folder)
+    return Path(folder, "git-planner")
 
 
 def make_folder(path: Path) -> None:

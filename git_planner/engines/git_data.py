@@ -8,7 +8,6 @@ bundle, so a worker needs no right to push.
 from __future__ import annotations
 
 import base64
-import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from git_planner.errors import PlannerError
+from git_planner.folders import user_cache
 from git_planner.gitio import remote
 from git_planner.gitio.fresh.quarantine import quarantine
 from git_planner.gitio.git import Git
@@ -176,7 +176,7 @@ def _unbundle(repo: Repository, bundle: bytes, env: Mapping[str, str] | None = N
 
 def copies_folder() -> Path:
     """Return the folder of this worker's copies; make it if there is none."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "git-planner" / "copies"
+    cache = user_cache() / "copies"
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)
     return cache
 

@@ -49,7 +49,7 @@ BELOW["agents"].add("redact")
 BELOW["turn_notes"] = {"atomic_file"}
 BELOW["gitio"].add("turn_notes")
 BELOW["folders"] = set()
-for _part in ("gitio", "agents", "host"):
+for _part in ("gitio", "agents", "host", "engines"):
     BELOW[_part].add("folders")
 # One function writes what is committed, and it masks.
 BELOW["gitio"].add("redact")

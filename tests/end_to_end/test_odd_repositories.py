@@ -96,6 +96,7 @@ ANYWHERE_DONE = (
         "git-planner install-man-pages",
         "git-planner mcp serve",
         *("git-planner mcp register", "git-planner mcp unregister"),
+        *("git-planner cache list", "git-planner cache prune"),
     ),
 )
 # It names every way to move a branch, including those that no message may suggest.

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from git_planner import atomic_file
-from git_planner.folders import remove_folder
+from git_planner.folders import remove_folder, user_cache
 from git_planner.gitio.kept.manifest import (
     Description,
     TreeManifest,
@@ -130,8 +130,8 @@ def kept_folder(repo: Repository) -> Iterator[KeptFolder | None]:
 
 def cache_folder() -> Path | None:
     """Return the folder with the kept ones, made if there is none; None where it cannot be relied on."""
-    top = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "git-planner" / "trees"
     try:
+        top = user_cache() / "trees"
         top.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError:
         return None

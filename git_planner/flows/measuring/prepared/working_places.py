@@ -13,7 +13,7 @@ from pathlib import Path
 
 from git_planner import atomic_file
 from git_planner.errors import PlannerError
-from git_planner.folders import remove_folder
+from git_planner.folders import remove_folder, user_cache
 
 # Folders in this user's cache: kept outputs, and places to measure in.
 OUTPUTS, PLACES = "prepared", "measured"
@@ -22,8 +22,8 @@ _MOST_PLACES = 64
 
 def existing_folder(name: str) -> Path | None:
     """Return a folder of this user's cache; None if there is none, or it is empty."""
-    folder = _cache() / name
     try:
+        folder = user_cache() / name
         return folder if os.listdir(folder) else None
     except OSError:
         return None
@@ -35,20 +35,16 @@ def cache_folder(name: str) -> Path:
     Raises:
         PlannerError: E_UNWRITABLE.
     """
-    top = _cache() / name
     try:
+        top = user_cache() / name
         top.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise PlannerError(
             "E_UNWRITABLE",
-            f"the folder '{top}' cannot be made: {(error.strerror or 'no reason given').lower()}",
+            f"the folder '{error.filename}' cannot be made: {(error.strerror or 'no reason given').lower()}",
             hint="name another folder in XDG_CACHE_HOME",
         ) from None
     return top.resolve()
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "git-planner"
 
 
 @contextmanager
