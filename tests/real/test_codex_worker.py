@@ -91,5 +91,5 @@ def test_ctrl_c_that_is_sent_to_codex_ends_its_session(lab: Lab, place: Place, l
     assert ended["outcome"] == "no_result"
     assert task(lab).status == "blocked"
     kept = re.search(r"kept as '(\S+)'", "\n".join(task(lab).notes))
-    assert kept is not None
+    assert kept is not None, task(lab).notes
     assert lab.show(f"{kept[1]}:src/begun") == "1\n"
