@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,11 @@ from hypothesis import strategies as st
 from git_planner import documents
 from git_planner.config.yaml_subset import read_yaml
 from git_planner.errors import PlannerError
-from git_planner.flows.imports import board as flow
 from git_planner.flows.tasks.edit import read_handoff, read_tasks
 from git_planner.rules.imports.old_board import inside, question_in, read_old_sessions, read_old_tasks
 from git_planner.rules.imports.old_tasks import ImportStamp, plan_tasks
 from git_planner.rules.tasks.task import Task
-from tests.support.lab import Lab
+from tests.support.lab import GIT, Lab, command_line
 from tests.support.workshop import workshop
 
 STAMP = ImportStamp("2026-11-30T10:00:00Z", "A <a@example.com>", "/home/a/repo")
@@ -151,21 +151,28 @@ def test_a_later_import_adds_what_is_new_and_leaves_the_rest_alone(board_lab: La
     assert task.dependencies == ("task_007",)
 
 
-def test_two_imports_at_once_import_each_task_once(board_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+# A git that lets another import end before the first branch moves.
+OTHER_FIRST = """\
+#!/bin/sh
+case "$*" in
+*update-ref*) if mkdir "{root}/began" 2>/dev/null; then PATH="{path}" {other} >"{root}/other" 2>&1; fi ;;
+esac
+exec "{git}" "$@"
+"""
+
+
+def test_two_imports_at_once_import_each_task_once(board_lab: Lab) -> None:
     make_board(board_lab, **{"board__risks.md": "one\n"})
-    decide = flow._decide
-    others: list[str] = []
-
-    def decide_after_another(*arguments: Any) -> Any:
-        result = decide(*arguments)
-        if not others:
-            others.append("began")
-            others.append(board_lab.run("git-planner", "import", "board", "--plan", "old").out)
-        return result
-
-    monkeypatch.setattr(flow, "_decide", decide_after_another)
-    done = imported(board_lab)
-    assert others[1].startswith("plan 'old': 6 tasks imported")
+    argv = ("git-planner", "import", "board", "--plan", "old")
+    script = board_lab.root / "racing" / "git"
+    script.parent.mkdir()
+    path, other = board_lab.env["PATH"], shlex.join(command_line(*argv))
+    script.write_text(OTHER_FIRST.format(root=board_lab.root, path=path, other=other, git=GIT))
+    script.chmod(0o755)
+    ran = board_lab.spawn(*argv, "--json", PATH=f"{script.parent}{os.pathsep}{path}")
+    assert ran.status == 0, ran.err
+    done = json.loads(ran.out)
+    assert (board_lab.root / "other").read_text().startswith("plan 'old': 6 tasks imported")
     assert (done["changed"], done["tasks"], len(done["known"])) == (False, [], 6)
     assert len(read_tasks(board_lab.repo, "old").tasks) == 6
 

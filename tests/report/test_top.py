@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,7 +24,7 @@ from tests.support.servers.tmux import TMUX_IS_MISSING, Tmux
 from tests.support.waiting import holds_in_time
 from tests.support.workshop import workshop
 
-SCREENS = Path(__file__).parent / "screens"
+ROOT, SCREENS = Path(__file__).parents[2], Path(__file__).parent / "screens"
 
 
 @pytest.fixture(autouse=True)
@@ -136,20 +136,18 @@ def test_output_is_followed() -> None:
     assert set(watch.calls) == {("output", "20261130T120001Z-abcdefgh")}
 
 
-def test_attach_leaves_the_screen_to_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_screen_that_cannot_be_left_names_the_command() -> None:
     watch = Watch()
 
     async def act(app: TopApp, pilot: Pilot[None]) -> None:
         await pilot.press("3", "down", "t")
         assert "no session with a" in "\n".join(screen_text(app))
         await pilot.press("up", "t")
-        assert "cannot be left" in "\n".join(screen_text(app))
-        monkeypatch.setattr(app, "suspend", lambda: open(os.devnull))  # noqa: SIM115 - a context
-        await pilot.press("t")
-        assert "'git x' ended with status 3" in " ".join(" ".join(screen_text(app)).split())
+        shown = " ".join(" ".join(screen_text(app)).split())
+        assert re.search("cannot be left; run:.* git x ", shown), shown
 
     watch.drive(act)
-    assert watch.calls == [("attach", "git", "x")]
+    assert watch.calls == []
 
 
 def test_only_lines_that_differ_are_drawn_and_the_cursor_stays_on_its_row() -> None:
@@ -279,6 +277,19 @@ def test_in_a_real_terminal(lab: Lab, setting: str) -> None:
         assert holds_in_time(lambda: "1-6 pane" not in tmux.screen(terminal))
         tmux.run("send-keys", "-t", target, "q")
         assert holds_in_time(lambda: "task_003" not in tmux.screen(terminal))
+
+
+@pytest.mark.skipif(TMUX_IS_MISSING, reason="tmux is not installed")
+def test_a_command_that_was_attached_to_tells_its_failure(lab: Lab) -> None:
+    env = {**lab.env, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "PYTHONPATH": str(ROOT)}
+    with Tmux(lab.path) as tmux:
+        script = "from tests.report.watched import Watch; Watch().run()"
+        terminal = tmux.start(sys.executable, "-c", script, env=env)
+        target = tmux.run("list-panes", "-a", "-F", "#{pane_id}")
+        assert holds_in_time(lambda: "[1 inbox 2]" in tmux.screen(terminal)), tmux.screen(terminal)
+        tmux.run("send-keys", "-t", target, "3", "t")
+        assert holds_in_time(lambda: "ended with status 3" in tmux.screen(terminal)), tmux.screen(terminal)
+        tmux.run("send-keys", "-t", target, "q")
 
 
 @pytest.mark.skipif(TMUX_IS_MISSING, reason="tmux is not installed")

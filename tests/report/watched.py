@@ -111,6 +111,10 @@ class Watch:
         if self.fault is not None:
             raise self.fault
 
+    def run(self) -> None:
+        """Run the live view in the terminal of this process."""
+        TopApp(self, self.actions(), self.page).run()
+
     def drive(
         self, act: Callable[[TopApp, Pilot[None]], Awaitable[None]], size: tuple[int, int] = (80, 24)
     ) -> TopApp:

@@ -1,7 +1,8 @@
-"""`git planner cache`: list and remove kept outputs of the policy's steps."""
+"""`git planner cache`: list and remove kept outputs of the policy's steps, and measured folders."""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -19,29 +20,24 @@ _DAY = 86_400.0
 
 @click.group(cls=CommandGroup)
 def cache() -> None:
-    """List and remove what the steps of policies ('prepare', 'build') have made.
+    """List and remove what is kept for measuring: outputs of steps ('prepare', 'build'), measured folders.
 
-    It is kept outside of repositories, and shared by all of this user's. What is removed is made again when
-    it is needed.
+    It lies outside of the repositories of this user, which share the outputs. What is removed is made again
+    when it is needed.
     """
 
 
-@cache.command("list", short_help="List the kept outputs of steps.")
+@cache.command("list", short_help="List what is kept for measuring.")
 @json_option
 def list_(*, as_json: bool) -> int:
-    """List the kept outputs of steps, those first that were used last."""
+    """List kept outputs of steps and measured folders, those first that were used last."""
     from git_planner.flows.measuring.prepared.cache import list_cache
 
-    found = list_cache()
-    if as_json:
-        emit({"schema": "git-planner/cache@1", **found.document()})
-        return DONE
-    _print(found)
-    say(f"{size_text(found.size)} in '{found.folder}'")
-    return DONE
+    kept = list_cache()
+    return _show(kept, f"{size_text(kept.size)} in '{kept.folder}'", as_json=as_json)
 
 
-@cache.command(short_help="Remove kept outputs that were not used lately.")
+@cache.command(short_help="Remove what was not used lately.")
 @click.option(
     "--unused",
     "days",
@@ -54,19 +50,27 @@ def list_(*, as_json: bool) -> int:
 @dry_run_option
 @json_option
 def prune(*, days: float, dry_run: bool, as_json: bool) -> int:
-    """Remove kept outputs that were not used lately, or are damaged; what is in use stays."""
+    """Remove what was not used lately, or is damaged; what is in use stays."""
     from git_planner.flows.measuring.prepared.cache import prune_cache
 
     removed = prune_cache(unused_days=days, dry_run=dry_run)
+    count = len(removed.entries) + len(removed.trees)
+    done = f"{'would remove' if dry_run else 'removed'} {count}, {size_text(removed.size)}"
+    return _show(removed, done, as_json=as_json)
+
+
+def _show(shown: Cache, last: str, *, as_json: bool) -> int:
+    """Print what the cache holds, or held, and a last line for people."""
     if as_json:
-        emit({"schema": "git-planner/cache@1", **removed.document()})
+        emit({"schema": "git-planner/cache@1", **shown.document()})
         return DONE
-    _print(removed)
-    say(f"{'would remove' if dry_run else 'removed'} {len(removed.entries)}, {size_text(removed.size)}")
-    return DONE
-
-
-def _print(shown: Cache) -> None:
+    for tree in shown.trees:
+        whose = f"measured folder of {tree.repository}" if tree.repository else "measured folder, damaged"
+        unused = _days(max(0.0, time.time() - tree.used))
+        say(
+            f"{tree.path.name[:12]}  {whose}  ({size_text(tree.size)}, {tree.files:,} files, "
+            f"unused for {unused})"
+        )
     for entry in shown.entries:
         state = "in use" if entry.in_use else f"unused for {_days(entry.unused)}"
         step = f"{entry.step}: {', '.join(entry.outputs)}" if entry.step else "damaged"
@@ -74,6 +78,8 @@ def _print(shown: Cache) -> None:
             f"{entry.digest[:12]}  {step}  ({size_text(entry.size)}, {entry.files:,} files, "
             f"made {_days(entry.age)} ago, {state})"
         )
+    say(last)
+    return DONE
 
 
 def _days(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -287,6 +289,28 @@ def test_old_folders_and_those_beyond_a_number_are_removed(
     assert kept.path.name in names
     assert "other-8" not in names
     assert first
+
+
+@pytest.mark.usefixtures("cache")
+def test_the_command_of_the_cache_lists_and_removes_kept_folders(lab: Lab, trees: tuple[str, str]) -> None:
+    files = record(lab, trees[0])
+
+    def listed(*argv: str) -> list[dict[str, Any]]:
+        ran = lab.run("git-planner", "cache", *argv, "--json")
+        assert ran.status == 0, ran.err
+        rows: list[dict[str, Any]] = json.loads(ran.out)["trees"]
+        return rows
+
+    (row,) = listed("list")
+    assert (row["repository"], row["files"]) == (str(lab.repo.common), len(files))
+    assert f"measured folder of {lab.repo.common}" in lab.run("git-planner", "cache", "list").out
+    assert listed("prune") == []
+    with kept_folder.kept_folder(lab.repo):
+        assert listed("prune", "--unused", "0") == []
+    record(lab, trees[0])
+    assert len(listed("prune", "--unused", "0", "--dry-run")) == 1
+    assert len(listed("prune", "--unused", "0")) == 1
+    assert kept_trees() == []
 
 
 def test_the_next_candidate_of_many_files_costs_a_few_programs_and_writes_only_what_differs(

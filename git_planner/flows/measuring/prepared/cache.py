@@ -1,4 +1,4 @@
-"""List and remove kept outputs of steps. They are this user's, of all repositories together."""
+"""List and remove what this user's cache holds: outputs of steps, and measured folders of repositories."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from git_planner import atomic_file
 from git_planner.flows.measuring.prepared import kept_outputs, working_places
+from git_planner.gitio.kept.kept_folder import KeptTree, kept_trees, remove_kept
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _DAY = 86_400.0
@@ -47,15 +48,16 @@ class CachedEntry:
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """The cache: its folder, and its entries, those first that were used last."""
+    """The cache: its folder, outputs of steps, and measured folders; those first that were used last."""
 
     folder: Path
     entries: tuple[CachedEntry, ...]
+    trees: tuple[KeptTree, ...] = ()
 
     @property
     def size(self) -> int:
-        """The size of all entries, in bytes."""
-        return sum(entry.size for entry in self.entries)
+        """The size of all that is in it, in bytes."""
+        return sum(entry.size for entry in self.entries) + sum(tree.size for tree in self.trees)
 
     def document(self) -> dict[str, Any]:
         """Return the cache as `--json` prints it."""
@@ -63,38 +65,57 @@ class Cache:
             "folder": str(self.folder),
             "bytes": self.size,
             "entries": [entry.document() for entry in self.entries],
+            "trees": [_tree_document(tree) for tree in self.trees],
         }
 
 
+def _tree_document(tree: KeptTree) -> dict[str, Any]:
+    return {
+        "folder": str(tree.path),
+        "repository": tree.repository or None,
+        "files": tree.files,
+        "bytes": tree.size,
+        "unused_seconds": round(max(0.0, time.time() - tree.used)),
+    }
+
+
 def list_cache() -> Cache:
-    """Return what is in the cache; entries without a whole seal have no step.
+    """Return what is in the cache; entries without a whole seal have no step, and such folders no repository.
 
     Raises:
         PlannerError: E_UNWRITABLE.
     """
     top = working_places.cache_folder(working_places.OUTPUTS)
     entries = [_entry(top, name) for name in os.listdir(top) if _DIGEST.fullmatch(name)]
-    return Cache(top, tuple(sorted(entries, key=lambda entry: (entry.unused, entry.digest))))
+    ordered = sorted(entries, key=lambda entry: (entry.unused, entry.digest))
+    return Cache(top.parent, tuple(ordered), tuple(kept_trees()))
 
 
 def prune_cache(*, unused_days: float, dry_run: bool) -> Cache:
-    """Remove the entries that were not used for some days, or that are damaged; return what was removed.
+    """Remove what was not used for some days, or is damaged; return what was removed.
 
     Args:
-        unused_days: entries that were used since then stay; 0 removes all that are not in use.
+        unused_days: what was used since then stays; 0 removes all that is not in use.
         dry_run: remove nothing.
 
     Raises:
         PlannerError: E_UNWRITABLE.
     """
-    cache = list_cache()
-    removed = []
-    for entry in cache.entries:
-        if entry.in_use or (entry.step and entry.unused < unused_days * _DAY):
-            continue
-        if dry_run or _remove(cache.folder, entry.digest):
-            removed.append(entry)
-    return Cache(cache.folder, tuple(removed))
+    cache, seconds = list_cache(), unused_days * _DAY
+    top = cache.folder / working_places.OUTPUTS
+    entries = [
+        entry
+        for entry in cache.entries
+        if not entry.in_use and not (entry.step and entry.unused < seconds)
+        if dry_run or _remove(top, entry.digest)
+    ]
+    trees = [
+        tree
+        for tree in cache.trees
+        if not (tree.repository and time.time() - tree.used < seconds)
+        if dry_run or remove_kept(tree)
+    ]
+    return Cache(cache.folder, tuple(entries), tuple(trees))
 
 
 def _entry(top: Path, digest: str) -> CachedEntry:
