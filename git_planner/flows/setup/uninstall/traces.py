@@ -152,9 +152,9 @@ def _unkept(repo: Repository, refs: Mapping[str, str]) -> dict[str, str]:
 
 
 def _outside(repo: Repository) -> Iterator[str]:
-    yield "branches 'plan/*', 'iter/*', 'bo4/*' and tags 'best/*' stay: they are the documents"
+    yield "branches 'plan/*', 'iter/*', 'bo4/*' and tags 'best/*', which are the documents"
     if repo.top is not None and os.path.lexists(repo.top / POLICY_FILE):
-        yield f"'{POLICY_FILE}' stays: remove it by a commit"
+        yield f"'{POLICY_FILE}', which a commit removes"
     for where, path in _CI_FILES.items():
         if repo.top is not None and os.path.lexists(repo.top / path):
             yield f"'{path}' stays, with templates and owners: git planner ci {where} --remove"
