@@ -235,7 +235,7 @@ COMMANDS: dict[str, dict[str, Row]] = {
             "git_planner.cache",
             "cache",
             "set up a repository",
-            "List and remove what the policy's steps have made.",
+            "List and remove what is kept for measuring.",
         ),
         "completion": Row(
             "git_planner.shell.completion",

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable
 import click
 from click.shell_completion import CompletionItem
 
-from git_planner.cli.start import start_in_repository
 from git_planner.errors import PlannerError
-from git_planner.gitio.repository import Repository
+from git_planner.gitio.repository import Repository, open_repository
 
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
@@ -49,7 +48,7 @@ def _completer(list_values: Callable[[Repository, click.Context], Iterable[tuple
         try:
             return [
                 CompletionItem(value, help=" ".join(about.split())[:80] or None)
-                for value, about in list_values(start_in_repository(), context)
+                for value, about in list_values(open_repository(), context)
                 if value.startswith(prefix)
             ]
         except PlannerError:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from git_planner.cli import complete_variable
 from git_planner.errors import PlannerError
 from git_planner.flows.iterations.iterate import IterateOptions, iterate
 from git_planner.flows.iterations.prune import prune_worktrees
@@ -188,6 +189,15 @@ def test_any_command_lets_a_worktree_follow_that_a_killed_one_left_behind(
     assert not lock.exists()
     assert (place / "value").exists() == is_moved
     assert lab.git("-C", str(place), "status", "--porcelain") == "?? mine"
+
+
+def test_completing_a_word_changes_no_worktree(lab: Lab) -> None:
+    place, lock, old, new = dead_lock(lab, {"value": "new\n"})
+    lab.git("update-ref", REF, new, old)
+    words = {complete_variable("git-plan"): "fish_complete", "COMP_WORDS": "git-plan use ", "COMP_CWORD": ""}
+    assert lab.spawn("git-plan", **words).status == 0
+    assert lock.exists()
+    assert not (place / "value").exists()
 
 
 def test_a_lock_of_git_itself_is_left_alone(lab: Lab) -> None:
